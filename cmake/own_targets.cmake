@@ -1,0 +1,22 @@
+# Warnings and processor flags for our own programs and tests; never exported to users.
+
+add_library(vid2vox_own INTERFACE)
+target_link_libraries(vid2vox_own INTERFACE vid2vox::vid2vox)
+target_compile_options(vid2vox_own INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror)
+if(VID2VOX_NATIVE)
+  include(CheckCXXCompilerFlag)
+  check_cxx_compiler_flag(-march=native VID2VOX_HAS_MARCH_NATIVE)
+  if(VID2VOX_HAS_MARCH_NATIVE)
+    target_compile_options(vid2vox_own INTERFACE -march=native)
+  endif()
+endif()
+
+find_package(CLI11 QUIET)
+find_package(fmt QUIET)
+if(VID2VOX_BUILD_EXAMPLES)
+  if(NOT CLI11_FOUND OR NOT fmt_FOUND)
+    message(FATAL_ERROR "The programs need CLI11 and fmt (Debian: libcli11-dev libfmt-dev; "
+                        "or set VID2VOX_BUILD_EXAMPLES=OFF)")
+  endif()
+endif()

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <concepts>
+#include <string_view>
+
+namespace vid2vox {
+
+/// IEEE single precision: storage and arithmetic.
+struct fp32 {
+  using storage = float;
+  using accumulate = float;
+  static constexpr std::string_view kName = "fp32";
+};
+
+/// IEEE double precision, the reference for every faster path.
+struct fp64 {
+  using storage = double;
+  using accumulate = double;
+  static constexpr std::string_view kName = "fp64";
+};
+
+/// The host. Backend: vid2vox/backend/cpu.
+struct cpu {
+  static constexpr std::string_view kName = "cpu";
+};
+
+/// An NVIDIA GPU. Operations on it exist only where the matching backend header is included.
+struct cuda {
+  static constexpr std::string_view kName = "cuda";
+};
+
+template <class P>
+concept Precision = requires {
+  typename P::storage;
+  typename P::accumulate;
+  { P::kName } -> std::convertible_to<std::string_view>;
+};
+
+template <class D>
+concept Device = std::same_as<D, cpu> || std::same_as<D, cuda>;
+
+/// How a model computes: `Policy<fp32, cpu>`.
+template <Precision P, Device D>
+struct Policy {
+  using precision = P;
+  using device = D;
+  using storage = typename P::storage;
+  using accumulate = typename P::accumulate;
+};
+
+/// `storage` of a policy, for short signatures.
+template <class ThePolicy>
+using Scalar = typename ThePolicy::storage;
+
+}  // namespace vid2vox

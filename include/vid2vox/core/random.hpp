@@ -1,0 +1,131 @@
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <numbers>
+#include <string_view>
+
+namespace vid2vox {
+
+/// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): a
+/// counter-based generator. The same (key, counter) gives the same four words on any device and
+/// with any threads.
+struct Philox {
+  using Counter = std::array<std::uint32_t, 4>;
+  using Key = std::array<std::uint32_t, 2>;
+
+  static constexpr Counter generate(Counter counter, Key key) {
+    constexpr std::uint32_t kMultiplier0 = 0xD2511F53;  // constants of the paper's table 2
+    constexpr std::uint32_t kMultiplier1 = 0xCD9E8D57;
+    constexpr std::uint32_t kWeyl0 = 0x9E3779B9;
+    constexpr std::uint32_t kWeyl1 = 0xBB67AE85;
+    constexpr int kRounds = 10;
+    for (int round = 0; round < kRounds; ++round) {
+      const std::uint64_t product0 = static_cast<std::uint64_t>(kMultiplier0) * counter[0];
+      const std::uint64_t product1 = static_cast<std::uint64_t>(kMultiplier1) * counter[2];
+      counter = {static_cast<std::uint32_t>(product1 >> 32U) ^ counter[1] ^ key[0],
+                 static_cast<std::uint32_t>(product1),
+                 static_cast<std::uint32_t>(product0 >> 32U) ^ counter[3] ^ key[1],
+                 static_cast<std::uint32_t>(product0)};
+      key = {key[0] + kWeyl0, key[1] + kWeyl1};
+    }
+    return counter;
+  }
+};
+
+/// Identifies one use of random numbers: the run's seed, the training step, and a stream (layer,
+/// parameter, shuffle...). Elements within the stream are addressed by index.
+struct RandomKey {
+  std::uint64_t seed = 0;
+  std::uint64_t step = 0;
+  std::uint32_t stream = 0;
+
+  /// The four words that serve elements 4*block .. 4*block+3.
+  [[nodiscard]] constexpr Philox::Counter block(std::uint64_t index) const {
+    // The step is folded into the counter's upper half with the stream: 32 bits each.
+    return Philox::generate(
+        {static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32U),
+         static_cast<std::uint32_t>(step),
+         stream ^ static_cast<std::uint32_t>((step >> 32U) * 0x85EBCA6BU)},
+        {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32U)});
+  }
+
+  [[nodiscard]] constexpr std::uint32_t word(std::uint64_t element) const {
+    return block(element / 4)[element % 4];
+  }
+
+  /// Uniform in [0, 1) with 24 random bits, the same in float and double.
+  [[nodiscard]] constexpr double uniform(std::uint64_t element) const {
+    return to_unit(word(element));
+  }
+
+  /// Standard normal by Box and Muller from two words of the element's own block.
+  [[nodiscard]] double normal(std::uint64_t element) const {
+    const auto words = block(element);
+    const double radius = std::sqrt(-2.0 * std::log((words[0] + 0.5) * kInverse32));
+    return radius * std::cos(2.0 * std::numbers::pi * (words[1] + 0.5) * kInverse32);
+  }
+
+  static constexpr double to_unit(std::uint32_t word) {
+    constexpr double kInverse24 = 1.0 / 16777216.0;
+    return static_cast<double>(word >> 8U) * kInverse24;
+  }
+
+ private:
+  static constexpr double kInverse32 = 1.0 / 4294967296.0;
+};
+
+/// A sequential source over one RandomKey; satisfies UniformRandomBitGenerator (but std::
+/// distributions differ between standard libraries: prefer `below` where bits must match).
+class RandomStream {
+ public:
+  using result_type = std::uint32_t;
+  explicit RandomStream(RandomKey key, std::uint64_t position = 0)
+      : key_(key), position_(position) {}
+  static constexpr result_type min() { return 0; }
+  static constexpr result_type max() { return std::numeric_limits<result_type>::max(); }
+  result_type operator()() { return key_.word(position_++); }
+
+  /// Uniform integer in [0, bound), without modulo bias beyond 2^-32.
+  std::uint64_t below(std::uint64_t bound) {
+    const std::uint64_t high = (*this)();
+    const std::uint64_t low = (*this)();
+    return ((high << 32U) | low) % bound;
+  }
+  double uniform() { return RandomKey::to_unit((*this)()); }
+  /// Standard normal; consumes one block (four words' worth) per value.
+  double normal() {
+    position_ = (position_ + 3) / 4 * 4;
+    const double value = key_.normal(position_ / 4);
+    position_ += 4;
+    return value;
+  }
+
+ private:
+  RandomKey key_;
+  std::uint64_t position_;
+};
+
+/// Stream number from a name (FNV-1a, 32 bits): stable across platforms and builds.
+constexpr std::uint32_t stream_of(std::string_view name) {
+  std::uint32_t hash = 2166136261U;
+  for (const char character : name) {
+    hash = (hash ^ static_cast<std::uint8_t>(character)) * 16777619U;
+  }
+  return hash;
+}
+
+/// Fisher-Yates shuffle whose order depends only on the key.
+template <class Container>
+void shuffle(Container& items, RandomKey key) {
+  RandomStream stream(key);
+  for (std::size_t i = items.size(); i > 1; --i) {
+    const auto j = static_cast<std::size_t>(stream.below(i));
+    using std::swap;
+    swap(items[i - 1], items[j]);
+  }
+}
+
+}  // namespace vid2vox

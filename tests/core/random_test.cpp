@@ -1,0 +1,58 @@
+#include "vid2vox/core/random.hpp"
+
+#include <vector>
+
+#include "support/catch.hpp"
+
+using vid2vox::Philox;
+using vid2vox::RandomKey;
+
+TEST_CASE("Philox equals the known-answer vectors of Random123") {
+  // kat_vectors of the Random123 distribution, philox4x32 with 10 rounds.
+  CHECK(Philox::generate({0, 0, 0, 0}, {0, 0}) ==
+        Philox::Counter{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
+  CHECK(Philox::generate({0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
+                         {0xffffffff, 0xffffffff}) ==
+        Philox::Counter{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
+  CHECK(Philox::generate({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+                         {0xa4093822, 0x299f31d0}) ==
+        Philox::Counter{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
+}
+
+TEST_CASE("normal numbers have mean 0 and variance 1") {
+  const RandomKey key{7, 3, 11};
+  constexpr int kCount = 100000;
+  double sum = 0;
+  double squares = 0;
+  for (int i = 0; i < kCount; ++i) {
+    const double value = key.normal(static_cast<std::uint64_t>(i));
+    sum += value;
+    squares += value * value;
+  }
+  CHECK(std::abs(sum / kCount) < 0.02);
+  CHECK(std::abs(squares / kCount - 1) < 0.03);
+}
+
+TEST_CASE("a shuffle is a permutation that depends on the key alone") {
+  std::vector<int> first(100);
+  for (int i = 0; i < 100; ++i) first[static_cast<std::size_t>(i)] = i;
+  std::vector<int> second = first;
+  std::vector<int> other = first;
+  const std::vector<int> sorted = first;
+  vid2vox::shuffle(first, RandomKey{1, 0, 5});
+  vid2vox::shuffle(second, RandomKey{1, 0, 5});
+  vid2vox::shuffle(other, RandomKey{2, 0, 5});
+  CHECK(first == second);
+  CHECK(first != other);
+  CHECK(first != sorted);
+  std::sort(first.begin(), first.end());
+  CHECK(first == sorted);
+}
+
+TEST_CASE("different seeds, steps and streams give different words") {
+  const auto word = RandomKey{1, 2, 3}.word(4);
+  CHECK(word != RandomKey{2, 2, 3}.word(4));
+  CHECK(word != RandomKey{1, 3, 3}.word(4));
+  CHECK(word != RandomKey{1, 2, 4}.word(4));
+  CHECK(word != RandomKey{1, 2, 3}.word(5));
+}
