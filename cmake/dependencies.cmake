@@ -1,55 +1,67 @@
-# Finds what the enabled components need. Shared by the build and by the installed package
-# (vid2voxConfig.cmake), so both ask for the same things. A component that is ON and not found is an
-# error that names the Debian package.
+# Finds what the library and its components need. Shared by the build and by the installed package
+# (vid2voxConfig.cmake), so both ask for the same things.
+#
+# in:  vid2vox_needs                 which of openmp, video, hdf5, arrays, report are wanted
+#      vid2vox_imported_scope        GLOBAL where a parent project must see the imported targets
+# out: vid2vox_problems              a sentence for each dependency that was not found
+#      vid2vox_problem_<component>   the same, of one component ("core" for the library itself)
 
-include(CMakeFindDependencyMacro)
+set(vid2vox_problems "")
+foreach(component core openmp video hdf5 arrays report)
+  set(vid2vox_problem_${component} "")
+endforeach()
+
+macro(vid2vox_problem component text)
+  set(vid2vox_problem_${component} "${text}")
+  list(APPEND vid2vox_problems "${text}")
+endmacro()
 
 find_package(Eigen3 3.4 QUIET NO_MODULE)
 if(NOT Eigen3_FOUND)
-  message(FATAL_ERROR "vid2vox needs Eigen 3.4 (Debian: libeigen3-dev)")
+  vid2vox_problem(core "vid2vox needs Eigen 3.4 (Debian: libeigen3-dev)")
 endif()
 find_package(xtensor QUIET)
 if(NOT xtensor_FOUND)
-  message(FATAL_ERROR "vid2vox needs xtensor (Debian: libxtensor-dev)")
+  vid2vox_problem(core "vid2vox needs xtensor (Debian: libxtensor-dev)")
 endif()
 find_package(nlohmann_json QUIET)
 if(NOT nlohmann_json_FOUND)
-  message(FATAL_ERROR "vid2vox needs nlohmann_json (Debian: nlohmann-json3-dev)")
+  vid2vox_problem(core "vid2vox needs nlohmann_json (Debian: nlohmann-json3-dev)")
 endif()
-find_package(Threads REQUIRED)
+find_package(Threads QUIET)
+if(NOT Threads_FOUND)
+  vid2vox_problem(core "vid2vox needs a thread library (Debian: libc6-dev)")
+endif()
 
-if(VID2VOX_OPENMP)
+if("openmp" IN_LIST vid2vox_needs)
   find_package(OpenMP QUIET COMPONENTS CXX)
   if(NOT OpenMP_CXX_FOUND)
-    message(FATAL_ERROR "VID2VOX_OPENMP is ON but OpenMP was not found "
-                        "(Debian with clang: libomp-dev; or set VID2VOX_OPENMP=OFF)")
+    vid2vox_problem(openmp "VID2VOX_OPENMP is ON but the compiler has no OpenMP \
+(Debian, with clang: libomp-dev), or set VID2VOX_OPENMP=OFF")
   endif()
 endif()
 
-# vid2vox_pkg_config(<prefix> <option> <debian packages> <modules>...)
-macro(vid2vox_pkg_config prefix option packages)
-  find_package(PkgConfig QUIET)
-  if(NOT PkgConfig_FOUND)
-    message(FATAL_ERROR "${option} is ON but pkg-config was not found (Debian: pkg-config)")
-  endif()
-  pkg_check_modules(${prefix} QUIET IMPORTED_TARGET ${ARGN})
-  if(NOT ${prefix}_FOUND)
-    message(FATAL_ERROR "${option} is ON but one of '${ARGN}' was not found "
-                        "(Debian: ${packages}; or set ${option}=OFF)")
+# vid2vox_pkg_config(<component> <prefix> <debian packages> <modules>...)
+macro(vid2vox_pkg_config component prefix packages)
+  if("${component}" IN_LIST vid2vox_needs AND NOT TARGET PkgConfig::${prefix})
+    string(TOUPPER "VID2VOX_${component}" vid2vox_option)
+    find_package(PkgConfig QUIET)
+    if(PkgConfig_FOUND)
+      pkg_check_modules(${prefix} QUIET IMPORTED_TARGET ${vid2vox_imported_scope} ${ARGN})
+      if(NOT ${prefix}_FOUND)
+        vid2vox_problem(${component} "${vid2vox_option} is ON but one of '${ARGN}' was not found \
+(Debian: ${packages}), or set ${vid2vox_option}=OFF")
+      endif()
+    else()
+      vid2vox_problem(${component} "${vid2vox_option} is ON but pkg-config was not found \
+(Debian: pkg-config), or set ${vid2vox_option}=OFF")
+    endif()
   endif()
 endmacro()
 
-if(VID2VOX_VIDEO AND NOT TARGET PkgConfig::VID2VOX_FFMPEG)
-  vid2vox_pkg_config(VID2VOX_FFMPEG VID2VOX_VIDEO
-    "libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libavfilter-dev"
-    libavformat libavcodec libavfilter libswscale libavutil)
-endif()
-if(VID2VOX_HDF5 AND NOT TARGET PkgConfig::VID2VOX_HDF5LIB)
-  vid2vox_pkg_config(VID2VOX_HDF5LIB VID2VOX_HDF5 "libhdf5-dev" hdf5)
-endif()
-if(VID2VOX_ARRAYS AND NOT TARGET PkgConfig::VID2VOX_ZIP)
-  vid2vox_pkg_config(VID2VOX_ZIP VID2VOX_ARRAYS "libzip-dev zlib1g-dev" libzip zlib)
-endif()
-if(VID2VOX_REPORT AND NOT TARGET PkgConfig::VID2VOX_CAIRO)
-  vid2vox_pkg_config(VID2VOX_CAIRO VID2VOX_REPORT "libcairo2-dev" cairo)
-endif()
+vid2vox_pkg_config(video VID2VOX_FFMPEG
+  "libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libavfilter-dev"
+  libavformat libavcodec libavfilter libswscale libavutil)
+vid2vox_pkg_config(hdf5 VID2VOX_HDF5LIB "libhdf5-dev" hdf5)
+vid2vox_pkg_config(arrays VID2VOX_ZIP "libzip-dev zlib1g-dev" libzip zlib)
+vid2vox_pkg_config(report VID2VOX_CAIRO "libcairo2-dev" cairo)

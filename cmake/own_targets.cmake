@@ -3,7 +3,10 @@
 add_library(vid2vox_own INTERFACE)
 target_link_libraries(vid2vox_own INTERFACE vid2vox::vid2vox)
 target_compile_options(vid2vox_own INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror)
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
+if(VID2VOX_WERROR)
+  target_compile_options(vid2vox_own INTERFACE -Werror)
+endif()
 if(VID2VOX_NATIVE)
   include(CheckCXXCompilerFlag)
   check_cxx_compiler_flag(-march=native VID2VOX_HAS_MARCH_NATIVE)
@@ -20,3 +23,15 @@ if(VID2VOX_BUILD_EXAMPLES)
                         "or set VID2VOX_BUILD_EXAMPLES=OFF)")
   endif()
 endif()
+
+# vid2vox_absent_components(<variable> <targets>...): those vid2vox:: targets among them whose
+# component is switched off.
+function(vid2vox_absent_components variable)
+  set(absent "")
+  foreach(library IN LISTS ARGN)
+    if(library MATCHES "^vid2vox::" AND NOT TARGET ${library})
+      list(APPEND absent ${library})
+    endif()
+  endforeach()
+  set(${variable} "${absent}" PARENT_SCOPE)
+endfunction()
