@@ -9,7 +9,7 @@ namespace vid2vox::demo {
 
 namespace {
 
-constexpr int kLowGround = 7;    // rows of the ground's top: the lower, the usual, the higher
+constexpr int kLowGround = 7;  // rows of the ground's top: the lower, the usual, the higher
 constexpr int kUsualGround = 6;
 constexpr int kHighGround = 5;
 constexpr int kStartColumns = 6;  // flat and empty, so that the player starts safely
