@@ -122,8 +122,8 @@ class GamePainter {
     }
     for (const Enemy& enemy : game_.enemies_) paint_enemy(enemy);
     paint_player();
-    for (const Sparkle& sparkle : game_.sparkles_) paint_sparkle(sparkle);
     if (game_.flash_ > 0) paint_flash();
+    for (const Sparkle& sparkle : game_.sparkles_) paint_sparkle(sparkle);
   }
 
  private:

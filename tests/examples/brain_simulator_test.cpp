@@ -163,9 +163,7 @@ TEST_CASE("Driven parcels reach their ceiling, undriven ones do not follow the d
 }
 
 TEST_CASE("Noise has the asked autocorrelation and is independent across parcels and runs") {
-  std::vector<Parcel> parcels(2);
-  parcels[0].label = "a";
-  parcels[1].label = "b";
+  const std::vector<Parcel> parcels(2);
   const StimulusRecorder recorder = flickering(parcels, 45000);
   const xt::xtensor<float, 2> bold =
       simulate_bold(recorder, {.seed = 9, .autocorrelation = 0.4, .drift = 0});
