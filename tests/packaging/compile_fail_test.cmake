@@ -1,0 +1,20 @@
+# See compile_fail_tests.cmake.
+file(STRINGS ${INCLUDES} folders)
+list(TRANSFORM folders PREPEND "-I")
+set(command ${COMPILER} -std=c++20 -fsyntax-only ${folders})
+
+execute_process(COMMAND ${command} ${SOURCE} RESULT_VARIABLE result ERROR_VARIABLE output)
+if(NOT result EQUAL 0)
+  message(FATAL_ERROR "the right variant does not compile:\n${output}")
+endif()
+
+execute_process(COMMAND ${command} -DWRONG ${SOURCE} RESULT_VARIABLE result ERROR_VARIABLE output)
+if(result EQUAL 0)
+  message(FATAL_ERROR "the wrong variant compiles")
+endif()
+string(REPLACE "@@" ";" patterns "${PATTERNS}")
+foreach(pattern IN LISTS patterns)
+  if(NOT output MATCHES "${pattern}")
+    message(FATAL_ERROR "no '${pattern}' in the compiler's output:\n${output}")
+  endif()
+endforeach()

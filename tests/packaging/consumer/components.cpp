@@ -1,0 +1,2 @@
+#include "vid2vox/core/error.hpp"
+int main() { return 0; }

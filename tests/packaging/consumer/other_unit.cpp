@@ -1,0 +1,1 @@
+#include "vid2vox/vid2vox.hpp"

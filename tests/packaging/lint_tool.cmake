@@ -1,0 +1,12 @@
+# Ends with "[skipped]" unless TOOL is there in the right VERSION; sets lint_usable.
+set(lint_usable FALSE)
+if(NOT EXISTS "${TOOL}")
+  message("[skipped] the tool is not installed (Debian: clang-format clang-tidy)")
+  return()
+endif()
+execute_process(COMMAND ${TOOL} --version OUTPUT_VARIABLE output COMMAND_ERROR_IS_FATAL ANY)
+if(NOT output MATCHES "version ${VERSION}\\.")
+  message("[skipped] version ${VERSION} is wanted, this is ${output}")
+  return()
+endif()
+set(lint_usable TRUE)

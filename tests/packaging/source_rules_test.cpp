@@ -1,0 +1,161 @@
+// Rules that the sources keep (docs/architecture.md): which folder may include which, where Eigen
+// may appear, how long a file may be, what the umbrella header holds.
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/test_data.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string content(const fs::path& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+/// What stands between the brackets or quotes of each include directive.
+std::vector<std::string> includes_of(const std::string& text) {
+  static const std::regex kDirective(R"((?:^|\n)[ \t]*#[ \t]*include[ \t]*[<"]([^>"]+)[>"])");
+  std::vector<std::string> result;
+  for (std::sregex_iterator at(text.begin(), text.end(), kDirective), end; at != end; ++at) {
+    result.push_back((*at)[1]);
+  }
+  return result;
+}
+
+/// Folder of include/vid2vox -> the folders that it may include besides itself.
+const std::map<std::string, std::set<std::string>>& arrows() {
+  static const std::map<std::string, std::set<std::string>> kArrows{
+      {"core", {}},
+      {"ops", {"core"}},
+      {"backend", {"core", "ops"}},
+      {"layers", {"core", "ops"}},
+      {"models", {"core", "ops", "layers"}},
+      {"training", {"core", "ops", "layers", "models", "io"}},  // io: checkpoints
+      {"encoding", {"core"}},
+      {"io", {"core"}},
+      {"report", {"core", "io"}},  // io: pictures that are videos
+  };
+  return kArrows;
+}
+
+std::string folder_of(const std::string& header) {  // "vid2vox/core/error.hpp" -> "core"
+  const auto first = header.find('/');
+  const auto second = header.find('/', first + 1);
+  return second == std::string::npos ? "" : header.substr(first + 1, second - first - 1);
+}
+
+/// Complaints about one header of ours.
+std::vector<std::string> complaints(const std::string& header, const std::string& text) {
+  std::vector<std::string> result;
+  const std::string folder = folder_of(header);
+  if (folder.empty()) return result;  // the umbrella includes all
+  const auto rule = arrows().find(folder);
+  if (rule == arrows().end()) return {header + ": a folder without a rule"};
+  for (const std::string& included : includes_of(text)) {
+    if (included.starts_with("vid2vox/")) {
+      const std::string target = folder_of(included);
+      if (target != folder && !rule->second.contains(target)) {
+        result.push_back(header + " may not include " + included);
+      }
+    }
+    const bool linear_algebra =
+        included.starts_with("Eigen/") || included.starts_with("unsupported/");
+    if (linear_algebra && !header.starts_with("vid2vox/backend/cpu/") && folder != "encoding") {
+      result.push_back(header + " may not include " + included);
+    }
+    if (included == "omp.h" && header != "vid2vox/core/parallel.hpp") {
+      result.push_back(header + ": threads are started by core/parallel.hpp only");
+    }
+  }
+  if (text.find("#pragma once") == std::string::npos)
+    result.push_back(header + ": no #pragma once");
+  return result;
+}
+
+fs::path source_dir() { return VID2VOX_SOURCE_DIR; }
+
+std::vector<std::string> public_headers() {
+  std::vector<std::string> result;
+  for (const auto& entry : fs::recursive_directory_iterator(source_dir() / "include")) {
+    if (entry.is_regular_file()) {
+      result.push_back(fs::relative(entry.path(), source_dir() / "include").generic_string());
+    }
+  }
+  std::sort(result.begin(), result.end());
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("includes point the right way, and Eigen stays where it belongs") {
+  const auto headers = public_headers();
+  REQUIRE(headers.size() > 10);
+  for (const std::string& header : headers) {
+    for (const auto& complaint : complaints(header, content(source_dir() / "include" / header))) {
+      FAIL_CHECK(complaint);
+    }
+  }
+}
+
+TEST_CASE("the include rules catch what they forbid") {
+  const std::string start = "#pragma once\n";
+  CHECK(complaints("vid2vox/core/a.hpp", start + "#include \"vid2vox/ops/b.hpp\"\n").size() == 1);
+  CHECK(complaints("vid2vox/layers/a.hpp", start + "#include \"vid2vox/backend/cpu/b.hpp\"\n")
+            .size() == 1);
+  CHECK(complaints("vid2vox/encoding/a.hpp", start + "#include \"vid2vox/io/npy.hpp\"\n").size() ==
+        1);
+  CHECK(complaints("vid2vox/layers/a.hpp", start + "  # include <Eigen/Core>\n").size() == 1);
+  CHECK(complaints("vid2vox/io/a.hpp", start + "#include <omp.h>\n").size() == 1);
+  CHECK(complaints("vid2vox/new/a.hpp", start).size() == 1);
+  CHECK(complaints("vid2vox/core/a.hpp", "").size() == 1);
+  CHECK(complaints("vid2vox/models/a.hpp", start + "#include \"vid2vox/layers/b.hpp\"\n").empty());
+  CHECK(complaints("vid2vox/encoding/a.hpp", start + "#include <Eigen/Dense>\n").empty());
+}
+
+TEST_CASE("vid2vox.hpp includes every header that needs no component, and no other") {
+  std::set<std::string> expected;
+  std::ifstream list(VID2VOX_HEADER_LIST);
+  for (std::string line; std::getline(list, line);) {
+    if (!line.empty() && line != "vid2vox/vid2vox.hpp") expected.insert(line);
+  }
+  REQUIRE(expected.size() > 10);
+  const auto included = includes_of(content(source_dir() / "include/vid2vox/vid2vox.hpp"));
+  const std::set<std::string> actual(included.begin(), included.end());
+  for (const std::string& header : expected) {
+    if (!actual.contains(header)) FAIL_CHECK("vid2vox.hpp lacks " + header);
+  }
+  for (const std::string& header : actual) {
+    if (!expected.contains(header)) FAIL_CHECK("vid2vox.hpp includes " + header);
+  }
+}
+
+TEST_CASE("no source file is longer than 500 lines") {
+  constexpr std::ptrdiff_t kLongest = 500;
+  std::size_t seen = 0;
+  for (const char* folder : {"include", "examples", "tests", "benchmarks", "cmake"}) {
+    if (!fs::exists(source_dir() / folder)) continue;
+    for (const auto& entry : fs::recursive_directory_iterator(source_dir() / folder)) {
+      const std::string extension = entry.path().extension().string();
+      if (extension != ".hpp" && extension != ".cpp" && extension != ".cmake" &&
+          extension != ".cuh" && extension != ".cu") {
+        continue;
+      }
+      const std::string text = content(entry.path());
+      const auto lines = std::count(text.begin(), text.end(), '\n');
+      ++seen;
+      if (lines > kLongest) FAIL_CHECK(entry.path().string() + " has " + std::to_string(lines));
+    }
+  }
+  CHECK(seen > 10);
+}
