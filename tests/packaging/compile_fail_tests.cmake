@@ -19,3 +19,15 @@ function(vid2vox_compile_fail name source)
             -P ${CMAKE_CURRENT_SOURCE_DIR}/compile_fail_test.cmake)
   set_tests_properties("packaging:does not compile: ${name}" PROPERTIES LABELS cpu)
 endfunction()
+
+vid2vox_compile_fail("wrong channel count between layers" channels.cpp
+  "wrong channel count between layers" "RequireChannels<vid2vox::Conv3d<24, 8,.*, 16, 24>")
+vid2vox_compile_fail("heads that do not divide channels" heads.cpp
+  "does not divide the channels" "RequireHeads<vid2vox::MultiHeadSelfAttention<32,.*, 32, 5>")
+vid2vox_compile_fail("axial heads that do not divide channels" axial_heads.cpp
+  "does not divide the channels" "RequireHeads<vid2vox::AxialAttention<48, 7,.*, 48, 7>")
+vid2vox_compile_fail("clip size not divisible by the downsampling" clip_size.cpp
+  "not divisible by the downsampling" "RequireDivisible<vid2vox::Conv3d<8, 8,.*, 4, 15, 32, 1, 2, 2>")
+vid2vox_compile_fail("CUDA device without its header" cuda_without_header.cpp
+  "no backend for this device is included" "MatrixProduct<vid2vox::cuda>"
+  "include vid2vox/backend/c")
