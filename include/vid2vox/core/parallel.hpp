@@ -26,7 +26,9 @@ inline int thread_count() {
 template <class Body>
 void parallel_for(std::size_t count, const Body& body) {
 #ifdef _OPENMP
-  if (count > 1 && omp_get_max_threads() > 1 && omp_in_parallel() == 0) {
+  // A single piece runs inside a parallel region too: libraries called by the body (Eigen) then
+  // stay serial, so their blocking does not depend on the number of threads.
+  if (omp_get_max_threads() > 1 && omp_in_parallel() == 0) {
     std::exception_ptr failure;
     std::mutex guard;
 #pragma omp parallel for schedule(dynamic, 1)

@@ -1,0 +1,127 @@
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+#include "vid2vox/core/buffer.hpp"
+#include "vid2vox/core/parallel.hpp"
+#include "vid2vox/core/random.hpp"
+#include "vid2vox/ops/pointwise.hpp"
+
+namespace vid2vox::backend::cpu {
+
+/// Elements of one piece of elementwise work; a multiple of the four words of a Philox block.
+inline constexpr std::size_t kElementGrain = 16384;
+
+template <class Body>
+void for_each_index(std::size_t count, const Body& body) {
+  parallel_ranges(count, kElementGrain, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) body(i);
+  });
+}
+
+/// Column sums in pieces of rows: add_row(row, sums) adds one row to `width` running sums; the
+/// pieces are added up in order in double precision, so the result does not depend on the threads.
+template <class T, class AddRow>
+std::vector<double> sum_over_rows(std::size_t rows, std::size_t width, const AddRow& add_row) {
+  constexpr std::size_t kRowGrain = 512;
+  const std::size_t pieces = (rows + kRowGrain - 1) / kRowGrain;
+  Buffer<T> partial(pieces * width);
+  parallel_for(pieces, [&](std::size_t piece) {
+    T* sums = partial.data() + piece * width;
+    for (std::size_t row = piece * kRowGrain; row < std::min(rows, (piece + 1) * kRowGrain);
+         ++row) {
+      add_row(row, sums);
+    }
+  });
+  std::vector<double> total(width, 0.0);
+  for (std::size_t piece = 0; piece < pieces; ++piece) {
+    for (std::size_t i = 0; i < width; ++i) {
+      total[i] += static_cast<double>(partial[piece * width + i]);
+    }
+  }
+  return total;
+}
+
+template <class T>
+T sigmoid(T x) {
+  return T(1) / (T(1) + std::exp(-x));
+}
+
+/// Keeps an element with probability 1 - p; the threshold compares 32 random bits.
+constexpr std::uint32_t dropout_threshold(double probability) {
+  constexpr double kTwoTo32 = 4294967296.0;
+  return static_cast<std::uint32_t>(probability * kTwoTo32);
+}
+
+}  // namespace vid2vox::backend::cpu
+
+namespace vid2vox::ops {
+
+template <>
+struct Pointwise<cpu> {
+  static constexpr double kGelu2Slope = 1.702;  // VideoGPT's GeLU2
+
+  template <class T>
+  static void relu(std::size_t n, const T* x, T* y) {
+    backend::cpu::for_each_index(n, [=](std::size_t i) { y[i] = x[i] > T(0) ? x[i] : T(0); });
+  }
+  template <class T>
+  static void relu_backward(std::size_t n, const T* x, const T* dy, T* dx) {
+    backend::cpu::for_each_index(n, [=](std::size_t i) { dx[i] = x[i] > T(0) ? dy[i] : T(0); });
+  }
+  template <class T>
+  static void gelu2(std::size_t n, const T* x, T* y) {
+    backend::cpu::for_each_index(n, [=](std::size_t i) {
+      y[i] = x[i] * backend::cpu::sigmoid(static_cast<T>(kGelu2Slope) * x[i]);
+    });
+  }
+  template <class T>
+  static void gelu2_backward(std::size_t n, const T* x, const T* dy, T* dx) {
+    backend::cpu::for_each_index(n, [=](std::size_t i) {
+      const T slope = static_cast<T>(kGelu2Slope);
+      const T gate = backend::cpu::sigmoid(slope * x[i]);
+      dx[i] = dy[i] * gate * (T(1) + slope * x[i] * (T(1) - gate));
+    });
+  }
+  template <class T>
+  static void add(std::size_t n, const T* a, const T* b, T* y) {
+    backend::cpu::for_each_index(n, [=](std::size_t i) { y[i] = a[i] + b[i]; });
+  }
+  template <class T>
+  static void accumulate(std::size_t n, const T* x, T* y) {
+    backend::cpu::for_each_index(n, [=](std::size_t i) { y[i] += x[i]; });
+  }
+  template <class T>
+  static void add_rows(std::size_t rows, std::size_t cols, const T* bias, T* y) {
+    const std::size_t grain = backend::cpu::kElementGrain / cols + 1;
+    parallel_ranges(rows, grain, [=](std::size_t begin, std::size_t end) {
+      for (std::size_t row = begin; row < end; ++row) {
+        for (std::size_t col = 0; col < cols; ++col) y[row * cols + col] += bias[col];
+      }
+    });
+  }
+  template <class T>
+  static void sum_rows(std::size_t rows, std::size_t cols, const T* x, T* sum) {
+    const auto total = backend::cpu::sum_over_rows<T>(rows, cols, [=](std::size_t row, T* sums) {
+      for (std::size_t col = 0; col < cols; ++col) sums[col] += x[row * cols + col];
+    });
+    for (std::size_t col = 0; col < cols; ++col) sum[col] += static_cast<T>(total[col]);
+  }
+  template <class T>
+  static void dropout(std::size_t n, double probability, const RandomKey& key, const T* x, T* y) {
+    const std::uint32_t threshold = backend::cpu::dropout_threshold(probability);
+    const T scale = static_cast<T>(1.0 / (1.0 - probability));
+    parallel_ranges(n, backend::cpu::kElementGrain, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t i = begin; i < end; i += 4) {
+        const auto words = key.block(i / 4);
+        for (std::size_t j = i; j < std::min(i + 4, end); ++j) {
+          y[j] = words[j - i] < threshold ? T(0) : x[j] * scale;
+        }
+      }
+    });
+  }
+};
+
+}  // namespace vid2vox::ops

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstddef>
+
+namespace vid2vox {
+
+/// A row-major matrix inside a larger buffer: element (i, j) at data[i * stride + j].
+template <class T>
+struct MatrixView {
+  T* data = nullptr;
+  std::size_t rows = 0;
+  std::size_t cols = 0;
+  std::size_t stride = 0;
+
+  constexpr MatrixView(T* pointer, std::size_t row_count, std::size_t col_count)
+      : data(pointer), rows(row_count), cols(col_count), stride(col_count) {}
+  constexpr MatrixView(T* pointer, std::size_t row_count, std::size_t col_count,
+                       std::size_t row_stride)
+      : data(pointer), rows(row_count), cols(col_count), stride(row_stride) {}
+};
+
+}  // namespace vid2vox

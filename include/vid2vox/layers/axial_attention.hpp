@@ -1,0 +1,158 @@
+#pragma once
+
+#include <array>
+#include <cmath>
+
+#include "vid2vox/core/buffer.hpp"
+#include "vid2vox/layers/layer.hpp"
+#include "vid2vox/ops/attention.hpp"
+#include "vid2vox/ops/matrix_product.hpp"
+#include "vid2vox/ops/pointwise.hpp"
+
+namespace vid2vox {
+
+/// Fails to compile where heads do not divide channels; `TheLayer` names the layer.
+template <class TheLayer, int Channels, int Heads>
+struct RequireHeads {
+  static_assert(Heads > 0 && Channels % Heads == 0,
+                "vid2vox: the number of attention heads (Heads) does not divide the channels "
+                "(Channels) of this layer");
+  static constexpr bool value = true;
+};
+
+/// Attention along width + along height + along time, summed (VideoGPT's AxialBlock): each axis has
+/// its own projections q, k, v (no bias) and output (bias). All nine projections are one product
+/// with [C, 9C], the three output projections one product with [3C, C] that also sums. Where the
+/// context has a shared position embedding, it is added to the input. State dict:
+/// attn_{w,h,t}.{w_qs,w_ks,w_vs,fc}.weight [C, C], attn_{w,h,t}.fc.bias [C].
+template <int Channels, int Heads, class ThePolicy>
+class AxialAttention {
+ public:
+  using policy = ThePolicy;
+  using T = Scalar<policy>;
+  using device = typename policy::device;
+  static_assert(RequireHeads<AxialAttention, Channels, Heads>::value);
+  static constexpr std::size_t kChannels = Channels;
+  static constexpr std::size_t kProjection = 0;                      // [C, 9C]
+  static constexpr std::size_t kOutput = 9 * kChannels * kChannels;  // [3C, C]
+  static constexpr std::size_t kBias = 12 * kChannels * kChannels;   // [3, C]
+  static constexpr std::size_t parameter_count = kBias + 3 * kChannels;
+  static constexpr std::size_t buffer_count = 0;
+
+  template <SampleShape S>
+  static constexpr SampleShape output_shape() {
+    static_assert(RequireChannels<AxialAttention, S.c, Channels>::value);
+    return S;
+  }
+  /// The nine projections and the three attention outputs of every token.
+  template <SampleShape S>
+  static constexpr std::size_t saved_count(std::size_t batch) {
+    return 12 * batch * S.size();
+  }
+  template <SampleShape S>
+  static constexpr std::size_t scratch_count(std::size_t batch) {
+    return 13 * batch * S.size() + 4 * aligned_count(kChannels);
+  }
+
+  template <SampleShape S>
+  static void forward(Context<T>& context, const State<T>& state, const T* x, T* y, T* saved) {
+    const typename Workspace<T>::Mark mark(context.scratch);
+    const std::size_t rows = context.batch * S.tokens();
+    const T* input = with_position<S>(context, x);
+    T* qkv = saved;
+    T* mixed = saved + 9 * rows * kChannels;
+    product_nn({input, rows, kChannels}, {state.parameters, kChannels, 9 * kChannels},
+               {qkv, rows, 9 * kChannels});
+    ops::AxialAttention<device>::forward(geometry<S>(context.batch), qkv, mixed);
+    product_nn({mixed, rows, 3 * kChannels}, {state.parameters + kOutput, 3 * kChannels, kChannels},
+               {y, rows, kChannels});
+    T* bias = context.scratch.take(kChannels);
+    std::fill_n(bias, kChannels, T(0));
+    ops::Pointwise<device>::sum_rows(std::size_t{3}, kChannels, state.parameters + kBias, bias);
+    ops::Pointwise<device>::add_rows(rows, kChannels, bias, y);
+  }
+
+  template <SampleShape S>
+  static void backward(Context<T>& context, const State<T>& state, const T* x, const T* saved,
+                       const T* dy, T* dx, T* gradients) {
+    using Product = ops::MatrixProduct<device>;
+    const typename Workspace<T>::Mark mark(context.scratch);
+    const std::size_t rows = context.batch * S.tokens();
+    const T* input = with_position<S>(context, x);
+    const T* qkv = saved;
+    const T* mixed = saved + 9 * rows * kChannels;
+    T* d_mixed = context.scratch.take(3 * rows * kChannels);
+    T* d_qkv = context.scratch.take(9 * rows * kChannels);
+    Product::template tn<T>({mixed, rows, 3 * kChannels}, {dy, rows, kChannels},
+                            {gradients + kOutput, 3 * kChannels, kChannels}, true);
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      ops::Pointwise<device>::sum_rows(rows, kChannels, dy, gradients + kBias + axis * kChannels);
+    }
+    Product::template nt<T>({dy, rows, kChannels},
+                            {state.parameters + kOutput, 3 * kChannels, kChannels},
+                            {d_mixed, rows, 3 * kChannels}, false);
+    ops::AxialAttention<device>::backward(geometry<S>(context.batch), qkv, d_mixed, d_qkv);
+    Product::template tn<T>({input, rows, kChannels}, {d_qkv, rows, 9 * kChannels},
+                            {gradients, kChannels, 9 * kChannels}, true);
+    if (dx == nullptr && context.shared_position_gradient == nullptr) return;
+    // d_mixed is no longer needed; its first third holds dx where the caller wants none.
+    T* d_input = dx != nullptr ? dx : d_mixed;
+    Product::template nt<T>({d_qkv, rows, 9 * kChannels},
+                            {state.parameters, kChannels, 9 * kChannels},
+                            {d_input, rows, kChannels}, false);
+    if (context.shared_position_gradient != nullptr) {
+      ops::Pointwise<device>::sum_rows(context.batch, S.size(), d_input,
+                                       context.shared_position_gradient);
+    }
+  }
+
+  template <class Visitor>
+  static void visit_tensors(const Scope& scope, const Visitor& visit) {
+    const char* axis_names[3] = {"attn_w", "attn_h", "attn_t"};
+    const char* projection_names[3] = {"w_qs", "w_ks", "w_vs"};
+    const Initializer normal = Initializer::normal(1.0 / std::sqrt(double{Channels}));
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      const Scope inside = scope.child(axis_names[axis], 0, 0);
+      for (std::size_t part = 0; part < 3; ++part) {
+        visit(TensorInfo{.name = inside.name(std::string(projection_names[part]) + ".weight"),
+                         .shape = {kChannels, kChannels},
+                         .stride = {1, 9 * kChannels},
+                         .offset = scope.parameter_offset + (3 * axis + part) * kChannels,
+                         .initializer = normal});
+      }
+      visit(TensorInfo{.name = inside.name("fc.weight"),
+                       .shape = {kChannels, kChannels},
+                       .stride = {1, kChannels},
+                       .offset = scope.parameter_offset + kOutput + axis * kChannels * kChannels,
+                       .initializer = normal});
+      visit(dense_parameter(inside.name("fc.bias"), {kChannels},
+                            scope.parameter_offset + kBias + axis * kChannels,
+                            Initializer::uniform(1.0 / std::sqrt(double{Channels}))));
+    }
+  }
+
+ private:
+  static void product_nn(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c) {
+    ops::MatrixProduct<device>::template nn<T>(a, b, c, false);
+  }
+  template <SampleShape S>
+  static ops::AxialAttentionGeometry geometry(std::size_t batch) {
+    return {.batch = batch,
+            .grid = S.grid(),
+            .channels = kChannels,
+            .heads = static_cast<std::size_t>(Heads)};
+  }
+  /// x, or x + the shared position embedding in scratch memory.
+  template <SampleShape S>
+  static const T* with_position(Context<T>& context, const T* x) {
+    if (context.shared_position == nullptr) return x;
+    T* sum = context.scratch.take(context.batch * S.size());
+    for (std::size_t b = 0; b < context.batch; ++b) {
+      ops::Pointwise<device>::add(S.size(), x + b * S.size(), context.shared_position,
+                                  sum + b * S.size());
+    }
+    return sum;
+  }
+};
+
+}  // namespace vid2vox

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cmath>
+
+#include "vid2vox/layers/layer.hpp"
+#include "vid2vox/ops/matrix_product.hpp"
+#include "vid2vox/ops/pointwise.hpp"
+
+namespace vid2vox {
+
+struct LinearConfig {
+  bool bias = true;
+  bool zero = false;   // start at zero (VideoGPT's fc_out)
+  int normal_ppm = 0;  // start at N(0, (normal_ppm * 1e-6)^2); 0: PyTorch's default
+};
+
+/// y = x W' + b over the channels of every token. State dict: weight [Out, In], bias [Out]; in
+/// memory the weight is [In, Out].
+template <int In, int Out, LinearConfig Config, class ThePolicy>
+class Linear {
+ public:
+  using policy = ThePolicy;
+  using T = Scalar<policy>;
+  using device = typename policy::device;
+  static constexpr std::size_t kIn = In;
+  static constexpr std::size_t kOut = Out;
+  static constexpr std::size_t parameter_count = kIn * kOut + (Config.bias ? kOut : 0);
+  static constexpr std::size_t buffer_count = 0;
+
+  template <SampleShape S>
+  static constexpr SampleShape output_shape() {
+    static_assert(RequireChannels<Linear, S.c, In>::value);
+    return S.with_channels(Out);
+  }
+  template <SampleShape S>
+  static constexpr std::size_t saved_count(std::size_t) {
+    return 0;
+  }
+  template <SampleShape S>
+  static constexpr std::size_t scratch_count(std::size_t) {
+    return 0;
+  }
+
+  template <SampleShape S>
+  static void forward(Context<T>& context, const State<T>& state, const T* x, T* y, T*) {
+    forward_rows(context.batch * S.tokens(), state, x, y);
+  }
+
+  /// x: [rows, In], y: [rows, Out].
+  static void forward_rows(std::size_t rows, const State<T>& state, const T* x, T* y) {
+    ops::MatrixProduct<device>::template nn<T>({x, rows, kIn}, {state.parameters, kIn, kOut},
+                                               {y, rows, kOut}, false);
+    if constexpr (Config.bias) {
+      ops::Pointwise<device>::add_rows(rows, kOut, state.parameters + kIn * kOut, y);
+    }
+  }
+
+  template <SampleShape S>
+  static void backward(Context<T>& context, const State<T>& state, const T* x, const T*,
+                       const T* dy, T* dx, T* gradients) {
+    const std::size_t rows = context.batch * S.tokens();
+    ops::MatrixProduct<device>::template tn<T>({x, rows, kIn}, {dy, rows, kOut},
+                                               {gradients, kIn, kOut}, true);
+    if constexpr (Config.bias) {
+      ops::Pointwise<device>::sum_rows(rows, kOut, dy, gradients + kIn * kOut);
+    }
+    if (dx != nullptr) {
+      ops::MatrixProduct<device>::template nt<T>({dy, rows, kOut}, {state.parameters, kIn, kOut},
+                                                 {dx, rows, kIn}, false);
+    }
+  }
+
+  template <class Visitor>
+  static void visit_tensors(const Scope& scope, const Visitor& visit) {
+    visit(TensorInfo{.name = scope.name("weight"),
+                     .shape = {kOut, kIn},
+                     .stride = {1, kOut},
+                     .offset = scope.parameter_offset,
+                     .initializer = weight_initializer()});
+    if constexpr (Config.bias) {
+      visit(dense_parameter(scope.name("bias"), {kOut}, scope.parameter_offset + kIn * kOut,
+                            default_initializer()));
+    }
+  }
+
+ private:
+  /// PyTorch's default for weight and bias: uniform within 1 / sqrt(In).
+  static Initializer default_initializer() {
+    return Initializer::uniform(1.0 / std::sqrt(static_cast<double>(In)));
+  }
+  static Initializer weight_initializer() {
+    constexpr double kMillionth = 1e-6;
+    if constexpr (Config.zero) return Initializer::zeros();
+    if constexpr (Config.normal_ppm > 0) return Initializer::normal(Config.normal_ppm * kMillionth);
+    return default_initializer();
+  }
+};
+
+}  // namespace vid2vox

@@ -1,0 +1,311 @@
+#pragma once
+
+#include <cmath>
+
+#include "vid2vox/layers/axial_attention.hpp"
+#include "vid2vox/layers/layer.hpp"
+#include "vid2vox/layers/linear.hpp"
+
+namespace vid2vox {
+
+struct MultiHeadAttentionConfig {
+  int heads = 4;
+  bool causal = false;
+  int dropout_percent = 0;  // of attention weights
+  int layers = 1;           // depth of the stack, for the output projection's initialisation
+};
+
+/// What self and cross attention share: the names and starts of VideoGPT's MultiHeadAttention.
+/// State dict: w_qs.weight [Dim, Dim], w_ks.weight [Dim, MemoryDim], w_vs.weight [MemoryDim,
+/// MemoryDim], fc.weight [Dim, MemoryDim], fc.bias [Dim]; d_k = Dim / heads, d_v = MemoryDim /
+/// heads.
+template <int Dim, int MemoryDim, MultiHeadAttentionConfig Config>
+struct MultiHeadAttentionTensors {
+  static constexpr std::size_t kDim = Dim;
+  static constexpr std::size_t kMemory = MemoryDim;
+
+  static TensorInfo projection(const std::string& name, std::size_t offset, std::size_t out,
+                               std::size_t in, std::size_t row) {
+    return {.name = name,
+            .shape = {out, in},
+            .stride = {1, row},
+            .offset = offset,
+            .initializer = Initializer::normal(1.0 / std::sqrt(static_cast<double>(in)))};
+  }
+  template <class Visitor>
+  static void visit_output(const Scope& scope, std::size_t offset, const Visitor& visit) {
+    TensorInfo weight = projection(scope.name("fc.weight"), offset, kDim, kMemory, kDim);
+    weight.initializer = Initializer::normal(1.0 / std::sqrt(double{Dim} * double{Config.layers}));
+    visit(weight);
+    visit(dense_parameter(scope.name("fc.bias"), {kDim}, offset + kMemory * kDim,
+                          Initializer::uniform(1.0 / std::sqrt(double{MemoryDim}))));
+  }
+  static ops::AttentionGeometry geometry(std::size_t batch, std::size_t queries, std::size_t keys) {
+    constexpr auto kHeads = static_cast<std::size_t>(Config.heads);
+    return {.batch = batch,
+            .heads = kHeads,
+            .queries = queries,
+            .keys = keys,
+            .d_k = kDim / kHeads,
+            .d_v = kMemory / kHeads,
+            .q_stride = kDim,
+            .k_stride = kDim,
+            .v_stride = kMemory,
+            .o_stride = kMemory,
+            .key_rows = keys,
+            .causal = false,
+            .scale = 1.0 / std::sqrt(static_cast<double>(kDim / kHeads)),
+            .dropout = 0,
+            .dropout_key = {}};
+  }
+};
+
+/// Multi-head attention of a sequence to itself, tokens in raster order of the grid; q, k and v
+/// come from one product with [Dim, 3 Dim].
+template <int Dim, MultiHeadAttentionConfig Config, class ThePolicy>
+class MultiHeadSelfAttention {
+  using Tensors = MultiHeadAttentionTensors<Dim, Dim, Config>;
+
+ public:
+  using policy = ThePolicy;
+  using T = Scalar<policy>;
+  using device = typename policy::device;
+  static_assert(RequireHeads<MultiHeadSelfAttention, Dim, Config.heads>::value);
+  static constexpr std::size_t kDim = Dim;
+  static constexpr std::size_t kOutput = 3 * kDim * kDim;
+  using Output = Linear<Dim, Dim, LinearConfig{}, ThePolicy>;
+  static constexpr std::size_t parameter_count = kOutput + Output::parameter_count;
+  static constexpr std::size_t buffer_count = 0;
+  static constexpr std::uint32_t kDropoutSite = 0;
+
+  template <SampleShape S>
+  static constexpr SampleShape output_shape() {
+    static_assert(RequireChannels<MultiHeadSelfAttention, S.c, Dim>::value);
+    return S;
+  }
+  /// q, k, v and the attention output.
+  template <SampleShape S>
+  static constexpr std::size_t saved_count(std::size_t batch) {
+    return 4 * batch * S.size();
+  }
+  template <SampleShape S>
+  static constexpr std::size_t scratch_count(std::size_t batch) {
+    return 4 * batch * S.size();
+  }
+
+  template <SampleShape S>
+  static void forward(Context<T>& context, const State<T>& state, const T* x, T* y, T* saved) {
+    const std::size_t rows = context.batch * S.tokens();
+    T* mixed = saved + 3 * rows * kDim;
+    project(rows, state, x, saved);
+    ops::Attention<device>::forward(geometry<S>(context), saved, saved + kDim, saved + 2 * kDim,
+                                    mixed);
+    Output::forward_rows(rows, state.at(kOutput, 0), mixed, y);
+  }
+
+  template <SampleShape S>
+  static void backward(Context<T>& context, const State<T>& state, const T* x, const T* saved,
+                       const T* dy, T* dx, T* gradients) {
+    const typename Workspace<T>::Mark mark(context.scratch);
+    const std::size_t rows = context.batch * S.tokens();
+    T* d_mixed = context.scratch.take(rows * kDim);
+    T* d_qkv = context.scratch.take(3 * rows * kDim);
+    Output::template backward<S>(context, state.at(kOutput, 0), saved + 3 * rows * kDim, nullptr,
+                                 dy, d_mixed, gradients + kOutput);
+    ops::Attention<device>::backward(geometry<S>(context), saved, saved + kDim, saved + 2 * kDim,
+                                     d_mixed, d_qkv, d_qkv + kDim, d_qkv + 2 * kDim);
+    ops::MatrixProduct<device>::template tn<T>({x, rows, kDim}, {d_qkv, rows, 3 * kDim},
+                                               {gradients, kDim, 3 * kDim}, true);
+    if (dx != nullptr) {
+      ops::MatrixProduct<device>::template nt<T>(
+          {d_qkv, rows, 3 * kDim}, {state.parameters, kDim, 3 * kDim}, {dx, rows, kDim}, false);
+    }
+  }
+
+  /// One new token a batch element, at `position`, attending to the tokens decoded so far.
+  /// x, y: [batch, Dim]; cache: [batch, capacity, 3 Dim] (q, k, v rows; this token's row is filled
+  /// in).
+  static void decode(Context<T>& context, const State<T>& state, std::size_t position,
+                     std::size_t capacity, const T* x, T* y, T* cache) {
+    const typename Workspace<T>::Mark mark(context.scratch);
+    T* qkv = context.scratch.take(3 * context.batch * kDim);
+    T* mixed = context.scratch.take(context.batch * kDim);
+    project(context.batch, state, x, qkv);
+    for (std::size_t b = 0; b < context.batch; ++b) {
+      std::copy_n(qkv + 3 * b * kDim, 3 * kDim, cache + 3 * (b * capacity + position) * kDim);
+    }
+    auto g = Tensors::geometry(context.batch, 1, position + 1);
+    g.q_stride = g.k_stride = g.v_stride = 3 * kDim;
+    g.key_rows = capacity;
+    ops::Attention<device>::forward(g, qkv, cache + kDim, cache + 2 * kDim, mixed);
+    Output::forward_rows(context.batch, state.at(kOutput, 0), mixed, y);
+  }
+  static constexpr std::size_t decode_scratch_count(std::size_t batch) { return 4 * batch * kDim; }
+
+  template <class Visitor>
+  static void visit_tensors(const Scope& scope, const Visitor& visit) {
+    const char* names[3] = {"w_qs.weight", "w_ks.weight", "w_vs.weight"};
+    for (std::size_t i = 0; i < 3; ++i) {
+      visit(Tensors::projection(scope.name(names[i]), scope.parameter_offset + i * kDim, kDim, kDim,
+                                3 * kDim));
+    }
+    Tensors::visit_output(scope, scope.parameter_offset + kOutput, visit);
+  }
+
+ private:
+  static void project(std::size_t rows, const State<T>& state, const T* x, T* qkv) {
+    ops::MatrixProduct<device>::template nn<T>({x, rows, kDim}, {state.parameters, kDim, 3 * kDim},
+                                               {qkv, rows, 3 * kDim}, false);
+  }
+  template <SampleShape S>
+  static ops::AttentionGeometry geometry(const Context<T>& context) {
+    constexpr double kPercent = 0.01;
+    auto g = Tensors::geometry(context.batch, S.tokens(), S.tokens());
+    g.q_stride = g.k_stride = g.v_stride = 3 * kDim;
+    g.causal = Config.causal;
+    g.dropout = context.training ? Config.dropout_percent * kPercent : 0.0;
+    g.dropout_key = context.dropout_key(kDropoutSite);
+    return g;
+  }
+};
+
+/// Multi-head attention of a sequence to a memory [batch, MemoryTokens, MemoryDim]; no dropout on
+/// the weights (as in VideoGPT).
+template <int Dim, int MemoryDim, int MemoryTokens, MultiHeadAttentionConfig Config,
+          class ThePolicy>
+class MultiHeadCrossAttention {
+  using Tensors = MultiHeadAttentionTensors<Dim, MemoryDim, Config>;
+
+ public:
+  using policy = ThePolicy;
+  using T = Scalar<policy>;
+  using device = typename policy::device;
+  static_assert(RequireHeads<MultiHeadCrossAttention, Dim, Config.heads>::value);
+  static_assert(RequireHeads<MultiHeadCrossAttention, MemoryDim, Config.heads>::value);
+  static constexpr std::size_t kDim = Dim;
+  static constexpr std::size_t kMemory = MemoryDim;
+  static constexpr std::size_t kMemoryTokens = MemoryTokens;
+  static constexpr std::size_t kKey = kDim * kDim;              // [MemoryDim, Dim]
+  static constexpr std::size_t kValue = kKey + kMemory * kDim;  // [MemoryDim, MemoryDim]
+  static constexpr std::size_t kOutput = kValue + kMemory * kMemory;
+  using Output = Linear<MemoryDim, Dim, LinearConfig{}, ThePolicy>;
+  static constexpr std::size_t parameter_count = kOutput + Output::parameter_count;
+  static constexpr std::size_t buffer_count = 0;
+
+  template <SampleShape S>
+  static constexpr SampleShape output_shape() {
+    static_assert(RequireChannels<MultiHeadCrossAttention, S.c, Dim>::value);
+    return S;
+  }
+  /// Queries, attention output; keys and values of the memory.
+  template <SampleShape S>
+  static constexpr std::size_t saved_count(std::size_t batch) {
+    return batch * S.tokens() * (kDim + kMemory) + batch * memory_row_count();
+  }
+  template <SampleShape S>
+  static constexpr std::size_t scratch_count(std::size_t batch) {
+    return saved_count<S>(batch) + batch * kMemoryTokens * kMemory;
+  }
+  /// Elements of one sample's keys and values.
+  static constexpr std::size_t memory_row_count() { return kMemoryTokens * (kDim + kMemory); }
+
+  template <SampleShape S>
+  static void forward(Context<T>& context, const State<T>& state, const T* x, T* y, T* saved,
+                      const T* memory) {
+    const std::size_t rows = context.batch * S.tokens();
+    const Pieces<T> place(saved, context.batch, rows);
+    product(rows, kDim, kDim, x, state.parameters, place.q);
+    project_memory(context.batch, state, memory, place.k);
+    ops::Attention<device>::forward(geometry<S>(context.batch), place.q, place.k, place.v,
+                                    place.mixed);
+    Output::forward_rows(rows, state.at(kOutput, 0), place.mixed, y);
+  }
+
+  template <SampleShape S>
+  static void backward(Context<T>& context, const State<T>& state, const T* x, const T* saved,
+                       const T* dy, T* dx, T* gradients, const T* memory, T* d_memory) {
+    using Product = ops::MatrixProduct<device>;
+    const typename Workspace<T>::Mark mark(context.scratch);
+    const std::size_t rows = context.batch * S.tokens();
+    const std::size_t memory_rows = context.batch * kMemoryTokens;
+    const Pieces<const T> place(saved, context.batch, rows);
+    const Pieces<T> d(context.scratch.take(saved_count<S>(context.batch)), context.batch, rows);
+    Output::template backward<S.with_channels(MemoryDim)>(
+        context, state.at(kOutput, 0), place.mixed, nullptr, dy, d.mixed, gradients + kOutput);
+    ops::Attention<device>::backward(geometry<S>(context.batch), place.q, place.k, place.v,
+                                     static_cast<const T*>(d.mixed), d.q, d.k, d.v);
+    Product::template tn<T>({x, rows, kDim}, {d.q, rows, kDim}, {gradients, kDim, kDim}, true);
+    Product::template tn<T>({memory, memory_rows, kMemory}, {d.k, memory_rows, kDim},
+                            {gradients + kKey, kMemory, kDim}, true);
+    Product::template tn<T>({memory, memory_rows, kMemory}, {d.v, memory_rows, kMemory},
+                            {gradients + kValue, kMemory, kMemory}, true);
+    if (dx != nullptr) {
+      Product::template nt<T>({d.q, rows, kDim}, {state.parameters, kDim, kDim}, {dx, rows, kDim},
+                              false);
+    }
+    if (d_memory != nullptr) {
+      Product::template nt<T>({d.k, memory_rows, kDim}, {state.parameters + kKey, kMemory, kDim},
+                              {d_memory, memory_rows, kMemory}, true);
+      Product::template nt<T>({d.v, memory_rows, kMemory},
+                              {state.parameters + kValue, kMemory, kMemory},
+                              {d_memory, memory_rows, kMemory}, true);
+    }
+  }
+
+  /// Keys [batch, MemoryTokens, Dim], then values [batch, MemoryTokens, MemoryDim], computed once
+  /// for a whole decoding. kv: [batch * memory_row_count()].
+  static void project_memory(std::size_t batch, const State<T>& state, const T* memory, T* kv) {
+    const std::size_t rows = batch * kMemoryTokens;
+    product(rows, kMemory, kDim, memory, state.parameters + kKey, kv);
+    product(rows, kMemory, kMemory, memory, state.parameters + kValue, kv + rows * kDim);
+  }
+
+  /// One token a batch element. x, y: [batch, Dim]; kv from project_memory.
+  static void decode(Context<T>& context, const State<T>& state, const T* kv, const T* x, T* y) {
+    const typename Workspace<T>::Mark mark(context.scratch);
+    T* q = context.scratch.take(context.batch * kDim);
+    T* mixed = context.scratch.take(context.batch * kMemory);
+    product(context.batch, kDim, kDim, x, state.parameters, q);
+    const T* values = kv + context.batch * kMemoryTokens * kDim;
+    ops::Attention<device>::forward(Tensors::geometry(context.batch, 1, kMemoryTokens), q, kv,
+                                    values, mixed);
+    Output::forward_rows(context.batch, state.at(kOutput, 0), mixed, y);
+  }
+  static constexpr std::size_t decode_scratch_count(std::size_t batch) {
+    return batch * (kDim + kMemory);
+  }
+
+  template <class Visitor>
+  static void visit_tensors(const Scope& scope, const Visitor& visit) {
+    const std::size_t base = scope.parameter_offset;
+    visit(Tensors::projection(scope.name("w_qs.weight"), base, kDim, kDim, kDim));
+    visit(Tensors::projection(scope.name("w_ks.weight"), base + kKey, kDim, kMemory, kDim));
+    visit(Tensors::projection(scope.name("w_vs.weight"), base + kValue, kMemory, kMemory, kMemory));
+    Tensors::visit_output(scope, base + kOutput, visit);
+  }
+
+ private:
+  /// The pieces of `saved`, or of the gradients of the same.
+  template <class U>
+  struct Pieces {
+    U* q;
+    U* mixed;
+    U* k;
+    U* v;
+    Pieces(U* base, std::size_t batch, std::size_t rows)
+        : q(base),
+          mixed(q + rows * kDim),
+          k(mixed + rows * kMemory),
+          v(k + batch * kMemoryTokens * kDim) {}
+  };
+  static void product(std::size_t rows, std::size_t in, std::size_t out, const T* x, const T* w,
+                      T* y) {
+    ops::MatrixProduct<device>::template nn<T>({x, rows, in}, {w, in, out}, {y, rows, out}, false);
+  }
+  template <SampleShape S>
+  static ops::AttentionGeometry geometry(std::size_t batch) {
+    return Tensors::geometry(batch, S.tokens(), kMemoryTokens);
+  }
+};
+
+}  // namespace vid2vox

@@ -1,0 +1,100 @@
+#pragma once
+
+#include "vid2vox/models/gpt.hpp"
+#include "vid2vox/models/vqvae.hpp"
+
+namespace vid2vox::presets {
+
+/// The model of the study's tables (a) and (b): clips 16 x 128 x 128, latent (4, 8, 8).
+struct Study {
+  static constexpr const char* kName = "study";
+  static constexpr VqvaeConfig kVqvae{.clip = {16, 128, 128},
+                                      .downsample = {4, 16, 16},
+                                      .n_hiddens = 240,
+                                      .n_res_layers = 4,
+                                      .heads = 2,
+                                      .embedding_dim = 128,
+                                      .n_codes = 1024};
+  static constexpr GptConfig kGpt{.latent = {4, 8, 8},
+                                  .embedding_dim = 128,
+                                  .n_codes = 1024,
+                                  .conditioning_dim = 240,
+                                  .hidden_dim = 576,
+                                  .layers = 8,
+                                  .heads = 4};
+  static constexpr double kLearningRate = 3e-4;
+};
+
+/// The study's table (c): clips 16 x 64 x 64, latent (4, 16, 16).
+struct VideoGpt {
+  static constexpr const char* kName = "videogpt";
+  static constexpr VqvaeConfig kVqvae{.clip = {16, 64, 64},
+                                      .downsample = {4, 4, 4},
+                                      .n_hiddens = 240,
+                                      .n_res_layers = 4,
+                                      .heads = 2,
+                                      .embedding_dim = 256,
+                                      .n_codes = 2048};
+  static constexpr GptConfig kGpt{.latent = {4, 16, 16},
+                                  .embedding_dim = 256,
+                                  .n_codes = 2048,
+                                  .conditioning_dim = 240,
+                                  .hidden_dim = 576,
+                                  .layers = 8,
+                                  .heads = 4};
+  static constexpr double kLearningRate = 3e-4;
+};
+
+/// Small enough to train on two cores within minutes: clips 16 x 64 x 64, latent (4, 16, 16).
+struct Tiny {
+  static constexpr const char* kName = "tiny";
+  static constexpr VqvaeConfig kVqvae{.clip = {16, 64, 64},
+                                      .downsample = {4, 4, 4},
+                                      .n_hiddens = 32,
+                                      .n_res_layers = 1,
+                                      .heads = 2,
+                                      .embedding_dim = 32,
+                                      .n_codes = 256};
+  static constexpr GptConfig kGpt{.latent = {4, 16, 16},
+                                  .embedding_dim = 32,
+                                  .n_codes = 256,
+                                  .conditioning_dim = 48,
+                                  .hidden_dim = 72,
+                                  .layers = 2,
+                                  .heads = 4,
+                                  .dropout_percent = 5,
+                                  .attention_dropout_percent = 5};
+  static constexpr double kLearningRate = 1e-3;
+};
+
+/// The types of a preset.
+template <class Preset, class ThePolicy>
+using VqvaeOf = Vqvae<Preset::kVqvae, ThePolicy>;
+template <class Preset, class ThePolicy>
+using GptOf = Gpt<Preset::kGpt, ThePolicy>;
+
+namespace detail {
+using Float = Policy<fp32, cpu>;
+using StudyVqvae = VqvaeOf<Study, Float>;
+using StudyGpt = GptOf<Study, Float>;
+// The counts of the study's tables (a) and (b).
+static_assert(StudyVqvae::Encoder::parameter_count == 18'660'240);
+static_assert(StudyVqvae::Decoder::parameter_count == 17'104'563);
+static_assert(StudyVqvae::PreVq::parameter_count == 30'848);
+static_assert(StudyVqvae::PostVq::parameter_count == 30'960);
+static_assert(StudyVqvae::Book::parameter_count == 0);
+static_assert(StudyVqvae::parameter_count == 35'826'611);
+static_assert(StudyGpt::Resnet::parameter_count == 2'416'800);
+static_assert(StudyGpt::FcIn::parameter_count == 73'728);
+static_assert(StudyGpt::kAttentionStackCount == 37'241'664);
+static_assert(StudyGpt::FcOut::parameter_count == 589'824);
+static_assert(StudyGpt::MemoryPosition::parameter_count == 1'600);
+static_assert(StudyGpt::FinalNorm::parameter_count == 1'152);
+static_assert(StudyGpt::parameter_count == 40'324'768);
+static_assert(StudyVqvae::parameter_count + StudyGpt::parameter_count == 76'151'379);
+// Table (c).
+static_assert(VqvaeOf<VideoGpt, Float>::parameter_count == 21'141'619);
+static_assert(GptOf<VideoGpt, Float>::parameter_count == 41'852'832);
+}  // namespace detail
+
+}  // namespace vid2vox::presets

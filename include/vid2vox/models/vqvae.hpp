@@ -1,0 +1,352 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "vid2vox/core/buffer.hpp"
+#include "vid2vox/layers/codebook.hpp"
+#include "vid2vox/layers/conv_transpose3d.hpp"
+#include "vid2vox/layers/position_embedding.hpp"
+#include "vid2vox/layers/repeat.hpp"
+#include "vid2vox/layers/residual_block.hpp"
+#include "vid2vox/layers/sequential.hpp"
+#include "vid2vox/ops/loss.hpp"
+
+namespace vid2vox {
+
+/// Whether the axial attention layers add one learned position embedding that they all share.
+enum class AxialPosition { kNone, kShared };
+
+/// Names follow VideoGPT's hyperparameters.
+struct VqvaeConfig {
+  Extent3 clip{16, 128, 128};  // frames, height, width
+  Extent3 downsample{4, 16, 16};
+  int n_hiddens = 240;
+  int n_res_layers = 4;
+  int heads = 2;
+  int embedding_dim = 256;
+  int n_codes = 2048;
+  NormKind norm = NormKind::kBatchNorm;
+  AxialPosition position = AxialPosition::kNone;
+  bool recompute = false;  // residual blocks save nothing and repeat their forward pass
+};
+
+namespace detail {
+
+constexpr int log2_exact(int value) {
+  int power = 0;
+  while ((1 << power) < value) ++power;
+  return power;
+}
+constexpr bool is_power_of_two(int value) { return value > 0 && (value & (value - 1)) == 0; }
+
+/// Stride of stage i: 2 on the axes with more than i halvings.
+constexpr Extent3 stage_stride(Extent3 downsample, int stage) {
+  return {log2_exact(downsample.t) > stage ? 2 : 1, log2_exact(downsample.h) > stage ? 2 : 1,
+          log2_exact(downsample.w) > stage ? 2 : 1};
+}
+constexpr int stage_count(Extent3 downsample) {
+  return std::max({log2_exact(downsample.t), log2_exact(downsample.h), log2_exact(downsample.w)});
+}
+constexpr Conv3dConfig stage_config(Extent3 downsample, int stage) {
+  return {.kernel = {4, 4, 4}, .stride = stage_stride(downsample, stage), .bias = true};
+}
+
+template <VqvaeConfig C, class ThePolicy, class Stages>
+struct DownStages;
+template <VqvaeConfig C, class ThePolicy, int... I>
+struct DownStages<C, ThePolicy, std::integer_sequence<int, I...>> {
+  static constexpr int kRgb = 3;
+  using type =
+      Sequential<Sequential<Named<"conv", Conv3d<I == 0 ? kRgb : C.n_hiddens, C.n_hiddens,
+                                                 stage_config(C.downsample, I), ThePolicy>>,
+                            Relu<ThePolicy>>...>;
+};
+
+/// An up stage; ReLU after all but the last.
+template <VqvaeConfig C, class ThePolicy, int I, bool Last>
+struct UpStage {
+  using type = Sequential<Named<"convt", ConvTranspose3d<C.n_hiddens, C.n_hiddens,
+                                                         stage_config(C.downsample, I), ThePolicy>>,
+                          Relu<ThePolicy>>;
+};
+template <VqvaeConfig C, class ThePolicy, int I>
+struct UpStage<C, ThePolicy, I, true> {
+  static constexpr int kRgb = 3;
+  using type = Sequential<
+      Named<"convt", ConvTranspose3d<C.n_hiddens, kRgb, stage_config(C.downsample, I), ThePolicy>>>;
+};
+template <VqvaeConfig C, class ThePolicy, class Stages>
+struct UpStages;
+template <VqvaeConfig C, class ThePolicy, int... I>
+struct UpStages<C, ThePolicy, std::integer_sequence<int, I...>> {
+  using type = Sequential<typename UpStage<C, ThePolicy, I, I + 1 == sizeof...(I)>::type...>;
+};
+
+/// "res_stack": the residual blocks 0 ... n-1, then norm n and ReLU.
+template <VqvaeConfig C, class ThePolicy>
+struct ResidualStack {
+  /// The block's tensors are below "<i>.block".
+  struct Block : AttentionResidualBlock<C.n_hiddens, C.heads, C.norm, ThePolicy> {
+    template <class Visitor>
+    static void visit_tensors(const Scope& scope, const Visitor& visit) {
+      AttentionResidualBlock<C.n_hiddens, C.heads, C.norm, ThePolicy>::visit_tensors(
+          scope.child("block", 0, 0), visit);
+    }
+  };
+  struct FinalNorm : Norm<C.norm, C.n_hiddens, ThePolicy> {
+    static constexpr bool kIsNamed = true;
+    static std::string child_name() { return std::to_string(C.n_res_layers); }
+  };
+  template <bool Recomputed, class B>
+  struct Choose {
+    using type = B;
+  };
+  template <class B>
+  struct Choose<true, B> {
+    using type = Recompute<B>;
+  };
+  using type =
+      Sequential<Named<"", Repeat<C.n_res_layers, typename Choose<C.recompute, Block>::type>>,
+                 FinalNorm, Relu<ThePolicy>>;
+};
+
+}  // namespace detail
+
+/// The losses of one VQ-VAE batch.
+struct VqvaeLosses {
+  double loss = 0;            // reconstruction / 0.06 + commitment
+  double reconstruction = 0;  // mean squared error / 0.06
+  double commitment = 0;      // 0.25 * mean (z - sg[e])^2
+  double perplexity = 0;      // exp(entropy) of the batch's code usage
+};
+
+/// VideoGPT's VQ-VAE with axial attention (Yan et al. 2021, section 3.1).
+/// Clips x: [batch, frames, height, width, 3] in [-0.5, 0.5]; codes: [batch, latent t, h, w].
+template <VqvaeConfig C, class ThePolicy>
+class Vqvae {
+ public:
+  using policy = ThePolicy;
+  using T = Scalar<policy>;
+  using device = typename policy::device;
+  static constexpr VqvaeConfig kConfig = C;
+  static_assert(detail::is_power_of_two(C.downsample.t) &&
+                    detail::is_power_of_two(C.downsample.h) &&
+                    detail::is_power_of_two(C.downsample.w),
+                "vid2vox::Vqvae: every factor of downsample must be a power of two");
+  static_assert(RequireDivisible<Vqvae, C.clip.t, C.clip.h, C.clip.w, C.downsample.t,
+                                 C.downsample.h, C.downsample.w>::value);
+  static_assert(RequireHeads<Vqvae, C.n_hiddens, C.heads>::value);
+
+  using Stages = std::make_integer_sequence<int, detail::stage_count(C.downsample)>;
+  static constexpr Conv3dConfig kLast{.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .bias = true};
+  static constexpr Conv3dConfig kPoint{.kernel = {1, 1, 1}, .stride = {1, 1, 1}, .bias = true};
+  using ResStack = Named<"res_stack", typename detail::ResidualStack<C, ThePolicy>::type>;
+  using Encoder =
+      Sequential<Named<"convs", typename detail::DownStages<C, ThePolicy, Stages>::type>,
+                 Named<"conv_last.conv", Conv3d<C.n_hiddens, C.n_hiddens, kLast, ThePolicy>>,
+                 ResStack>;
+  using Decoder =
+      Sequential<ResStack, Named<"convts", typename detail::UpStages<C, ThePolicy, Stages>::type>>;
+  using PreVq = Conv3d<C.n_hiddens, C.embedding_dim, kPoint, ThePolicy>;
+  using PostVq = Conv3d<C.embedding_dim, C.n_hiddens, kPoint, ThePolicy>;
+  using Book = Codebook<C.n_codes, C.embedding_dim, ThePolicy>;
+
+  static constexpr SampleShape kClip = make_shape(C.clip, 3);
+  static constexpr SampleShape kHidden = Encoder::template output_shape<kClip>();
+  static constexpr SampleShape kLatent = kHidden.with_channels(C.embedding_dim);
+  static_assert(Decoder::template output_shape<kHidden>() == kClip);
+
+  static constexpr std::size_t kPositionCount = [] {
+    if constexpr (C.position == AxialPosition::kShared) {
+      return BroadcastPositionEmbedding<kHidden.grid(), C.n_hiddens, ThePolicy>::parameter_count;
+    }
+    return std::size_t{0};
+  }();
+  static constexpr std::size_t kPreVq = Encoder::parameter_count;
+  static constexpr std::size_t kPostVq = kPreVq + PreVq::parameter_count;
+  static constexpr std::size_t kDecoder = kPostVq + PostVq::parameter_count;
+  static constexpr std::size_t kPosition = kDecoder + Decoder::parameter_count;
+  static constexpr std::size_t parameter_count = kPosition + kPositionCount;
+  static constexpr std::size_t kDecoderBuffers = Encoder::buffer_count;
+  static constexpr std::size_t kBookBuffers = kDecoderBuffers + Decoder::buffer_count;
+  static constexpr std::size_t buffer_count = kBookBuffers + Book::buffer_count;
+  static constexpr double kDataVariance = 0.06;  // VideoGPT's scale of the reconstruction error
+  static constexpr double kCommitment = 0.25;
+
+  static constexpr std::size_t latent_rows(std::size_t batch) { return batch * kLatent.tokens(); }
+  static constexpr std::size_t saved_count(std::size_t batch) { return Places(batch).total; }
+  static constexpr std::size_t scratch_count(std::size_t batch) {
+    const std::size_t layers = std::max({Encoder::template scratch_count<kClip>(batch),
+                                         Decoder::template scratch_count<kHidden>(batch),
+                                         PreVq::template scratch_count<kHidden>(batch),
+                                         PostVq::template scratch_count<kLatent>(batch)});
+    return layers + aligned_count(batch * kClip.size()) +
+           2 * aligned_count(batch * kHidden.size()) + 2 * aligned_count(batch * kLatent.size()) +
+           2 * aligned_count(kHidden.size());
+  }
+
+  /// What forward leaves in `saved`: the encoder's output [batch, latent, n_hiddens], z and the
+  /// chosen embeddings e [batch, latent, embedding_dim].
+  static const T* encoder_output(std::size_t batch, const T* saved) {
+    return saved + Places(batch).hidden;
+  }
+  static const T* z(std::size_t batch, const T* saved) { return saved + Places(batch).z; }
+  static const T* quantized(std::size_t batch, const T* saved) { return saved + Places(batch).e; }
+
+  /// Clip -> codes. Fills the encoder's part of `saved`.
+  static void encode(Context<T>& context, const State<T>& state, const T* x, std::int32_t* codes,
+                     T* saved) {
+    compute_z(context, state, x, saved);
+    Book::nearest(state.buffers + kBookBuffers, latent_rows(context.batch), z(context.batch, saved),
+                  codes);
+  }
+
+  /// Codes -> clip in the decoder's own range (not clipped). Fills the decoder's part of `saved`.
+  static void decode(Context<T>& context, const State<T>& state, const std::int32_t* codes,
+                     T* reconstruction, T* saved) {
+    const Places at(context.batch);
+    Book::gather(state.buffers + kBookBuffers, latent_rows(context.batch), codes, saved + at.e);
+    decode_embeddings(context, state, reconstruction, saved);
+  }
+
+  /// The whole pass. In training it starts the codebook where needed and moves it afterwards;
+  /// quantisation uses the codes from before the move.
+  static VqvaeLosses forward(Context<T>& context, const State<T>& state, const T* x,
+                             T* reconstruction, std::int32_t* codes, T* saved) {
+    const Places at(context.batch);
+    const std::size_t rows = latent_rows(context.batch);
+    T* book = state.buffers + kBookBuffers;
+    compute_z(context, state, x, saved);
+    if (context.training) Book::initialize_once(context, book, rows, saved + at.z);
+    Book::nearest(book, rows, saved + at.z, codes);
+    Book::gather(book, rows, codes, saved + at.e);
+    if (context.training) Book::update(context, book, rows, saved + at.z, codes);
+    decode_embeddings(context, state, reconstruction, saved);
+    VqvaeLosses losses;
+    losses.reconstruction =
+        ops::Loss<device>::squared_error(context.batch * kClip.size(), reconstruction, x) /
+        kDataVariance;
+    losses.commitment = kCommitment * ops::Loss<device>::squared_error(rows * Book::kDim,
+                                                                       saved + at.z, saved + at.e);
+    losses.loss = losses.reconstruction + losses.commitment;
+    losses.perplexity = Book::perplexity(rows, codes);
+    return losses;
+  }
+
+  /// Adds the gradient of VqvaeLosses::loss to `gradients`, after a forward pass. The gradient
+  /// passes the codebook unchanged (straight-through).
+  static void backward(Context<T>& context, const State<T>& state, const T* x,
+                       const T* reconstruction, const T* saved, T* gradients) {
+    const typename Workspace<T>::Mark mark(context.scratch);
+    const Places at(context.batch);
+    const std::size_t clip = context.batch * kClip.size();
+    const std::size_t latent = context.batch * kLatent.size();
+    T* d_clip = context.scratch.take(aligned_count(clip));
+    T* d_hidden = context.scratch.take(aligned_count(context.batch * kHidden.size()));
+    T* d_z = context.scratch.take(aligned_count(latent));
+    const PositionScope position(context, state, gradients);
+    std::fill_n(d_clip, clip, T(0));
+    ops::Loss<device>::squared_error_gradient(clip, reconstruction, x, 1 / kDataVariance, d_clip);
+    Decoder::template backward<kHidden>(context, state.at(kDecoder, kDecoderBuffers),
+                                        saved + at.decoder_input, saved + at.decoder, d_clip,
+                                        d_hidden, gradients + kDecoder);
+    PostVq::template backward<kLatent>(context, state.at(kPostVq, 0), saved + at.e, nullptr,
+                                       d_hidden, d_z, gradients + kPostVq);
+    ops::Loss<device>::squared_error_gradient(latent, saved + at.z, saved + at.e, kCommitment, d_z);
+    PreVq::template backward<kHidden>(context, state.at(kPreVq, 0), saved + at.hidden, nullptr, d_z,
+                                      d_hidden, gradients + kPreVq);
+    Encoder::template backward<kClip>(context, state, x, saved, d_hidden, nullptr, gradients);
+  }
+
+  template <class Visitor>
+  static void visit_tensors(const Scope& scope, const Visitor& visit) {
+    Encoder::visit_tensors(scope.child("encoder", 0, 0), visit);
+    Decoder::visit_tensors(scope.child("decoder", kDecoder, kDecoderBuffers), visit);
+    PreVq::visit_tensors(scope.child("pre_vq_conv.conv", kPreVq, 0), visit);
+    PostVq::visit_tensors(scope.child("post_vq_conv.conv", kPostVq, 0), visit);
+    Book::visit_tensors(scope.child("codebook", 0, kBookBuffers), visit);
+    if constexpr (C.position == AxialPosition::kShared) {
+      Position::visit_tensors(scope.child("axial_pos_embd", kPosition, 0), visit);
+    }
+  }
+
+ private:
+  // Without a shared embedding this alias is never used; its grid must still be valid.
+  using Position =
+      BroadcastPositionEmbedding<kHidden.grid(),
+                                 C.position == AxialPosition::kShared ? C.n_hiddens : 3, ThePolicy>;
+
+  /// Offsets into `saved`.
+  struct Places {
+    std::size_t hidden;
+    std::size_t z;
+    std::size_t e;
+    std::size_t decoder_input;
+    std::size_t decoder;
+    std::size_t total;
+    constexpr explicit Places(std::size_t batch)
+        : hidden(aligned_count(Encoder::template saved_count<kClip>(batch))),
+          z(hidden + aligned_count(batch * kHidden.size())),
+          e(z + aligned_count(batch * kLatent.size())),
+          decoder_input(e + aligned_count(batch * kLatent.size())),
+          decoder(decoder_input + aligned_count(batch * kHidden.size())),
+          total(decoder + Decoder::template saved_count<kHidden>(batch)) {}
+  };
+
+  /// While it lives, the context's axial layers see the shared position embedding (if the model has
+  /// one); at its end the embedding's gradient is added to the tables'.
+  class PositionScope {
+   public:
+    PositionScope(Context<T>& context, const State<T>& state, T* gradients)
+        : context_(context), gradients_(gradients) {
+      if constexpr (C.position == AxialPosition::kShared) {
+        T* values = context.scratch.take(aligned_count(kHidden.size()));
+        std::fill_n(values, kHidden.size(), T(0));
+        Position::add(state.at(kPosition, 0), values, values);
+        context.shared_position = values;
+        if (gradients != nullptr) {
+          T* gradient = context.scratch.take(aligned_count(kHidden.size()));
+          std::fill_n(gradient, kHidden.size(), T(0));
+          context.shared_position_gradient = gradient;
+        }
+      }
+    }
+    PositionScope(const PositionScope&) = delete;
+    PositionScope& operator=(const PositionScope&) = delete;
+    ~PositionScope() {
+      if (context_.shared_position_gradient != nullptr) {
+        Position::add_gradient(context_.shared_position_gradient, gradients_ + kPosition);
+      }
+      context_.shared_position = nullptr;
+      context_.shared_position_gradient = nullptr;
+    }
+
+   private:
+    Context<T>& context_;
+    T* gradients_;
+  };
+
+  static void compute_z(Context<T>& context, const State<T>& state, const T* x, T* saved) {
+    const typename Workspace<T>::Mark mark(context.scratch);
+    const Places at(context.batch);
+    const PositionScope position(context, state, nullptr);
+    Encoder::template forward<kClip>(context, state, x, saved + at.hidden, saved);
+    PreVq::template forward<kHidden>(context, state.at(kPreVq, 0), saved + at.hidden, saved + at.z,
+                                     nullptr);
+  }
+  static void decode_embeddings(Context<T>& context, const State<T>& state, T* reconstruction,
+                                T* saved) {
+    const typename Workspace<T>::Mark mark(context.scratch);
+    const Places at(context.batch);
+    const PositionScope position(context, state, nullptr);
+    PostVq::template forward<kLatent>(context, state.at(kPostVq, 0), saved + at.e,
+                                      saved + at.decoder_input, nullptr);
+    Decoder::template forward<kHidden>(context, state.at(kDecoder, kDecoderBuffers),
+                                       saved + at.decoder_input, reconstruction,
+                                       saved + at.decoder);
+  }
+};
+
+}  // namespace vid2vox

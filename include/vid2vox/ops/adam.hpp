@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "vid2vox/core/policy.hpp"
+#include "vid2vox/ops/dispatch.hpp"
+
+namespace vid2vox::ops {
+
+/// One step of Adam (Kingma and Ba 2015, algorithm 1), with PyTorch's defaults.
+struct AdamStep {
+  std::uint64_t step = 1;  // counted from 1
+  double learning_rate = 3e-4;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+};
+
+///   update(n, step, gradient, parameter, first_moment, second_moment)
+template <Device D>
+struct Adam {
+  static_assert(
+      kBackendIncluded<D>,
+      "vid2vox::ops::Adam: no backend for this device is included; include "
+      "vid2vox/backend/cpu/adam.hpp, or for Policy<..., cuda> the header of the same name "
+      "under vid2vox/backend/cuda");
+};
+
+}  // namespace vid2vox::ops

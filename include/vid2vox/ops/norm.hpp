@@ -1,0 +1,40 @@
+#pragma once
+
+#include "vid2vox/core/policy.hpp"
+#include "vid2vox/ops/dispatch.hpp"
+
+namespace vid2vox::ops {
+
+/// Batch normalisation over rows (Ioffe and Szegedy 2015), x: [rows, channels]:
+///   statistics(rows, channels, x, mean, variance): population variance
+///   apply(rows, channels, x, mean, inverse_sd, gain, bias, y)
+///   backward(rows, channels, x, mean, inverse_sd, gain, dy, dx, d_gain, d_bias, batch_statistics):
+///     adds to d_gain and d_bias; batch_statistics says whether mean and sd depend on x
+template <Device D>
+struct BatchNorm {
+  static_assert(
+      kBackendIncluded<D>,
+      "vid2vox::ops::BatchNorm: no backend for this device is included; include "
+      "vid2vox/backend/cpu/norm.hpp, or for Policy<..., cuda> the header of the same name "
+      "under vid2vox/backend/cuda");
+};
+
+/// Where the epsilon of a layer norm stands.
+enum class LayerNormEpsilon {
+  kInsideRoot,   // 1 / sqrt(variance + 1e-5): PyTorch's LayerNorm
+  kOutsideRoot,  // 1e-5 + 1 / sqrt(variance): VideoGPT's own LayerNorm in the transformer blocks
+};
+
+/// Layer normalisation over channels (Ba et al. 2016), x: [rows, channels], population variance:
+///   forward<epsilon>(rows, channels, x, gain, bias, y)
+///   backward<epsilon>(rows, channels, x, gain, dy, dx, d_gain, d_bias): adds to d_gain and d_bias
+template <Device D>
+struct LayerNorm {
+  static_assert(
+      kBackendIncluded<D>,
+      "vid2vox::ops::LayerNorm: no backend for this device is included; include "
+      "vid2vox/backend/cpu/norm.hpp, or for Policy<..., cuda> the header of the same name "
+      "under vid2vox/backend/cuda");
+};
+
+}  // namespace vid2vox::ops

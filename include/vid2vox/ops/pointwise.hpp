@@ -1,0 +1,24 @@
+#pragma once
+
+#include "vid2vox/core/policy.hpp"
+#include "vid2vox/ops/dispatch.hpp"
+
+namespace vid2vox::ops {
+
+/// Elementwise work and column sums on flat arrays or [rows, cols] matrices:
+///   relu(n, x, y), relu_backward(n, x, dy, dx)
+///   gelu2(n, x, y), gelu2_backward(n, x, dy, dx): x * sigmoid(1.702 x), VideoGPT's GeLU2
+///   add(n, a, b, y), accumulate(n, x, y): y = a + b, y += x
+///   add_rows(rows, cols, bias, y): adds bias [cols] to every row of y
+///   sum_rows(rows, cols, x, sum): adds the column sums of x to sum [cols]
+///   dropout(n, probability, key, x, y): zero with the probability, else x / (1 - probability)
+template <Device D>
+struct Pointwise {
+  static_assert(
+      kBackendIncluded<D>,
+      "vid2vox::ops::Pointwise: no backend for this device is included; include "
+      "vid2vox/backend/cpu/pointwise.hpp, or for Policy<..., cuda> the header of the same "
+      "name under vid2vox/backend/cuda");
+};
+
+}  // namespace vid2vox::ops
