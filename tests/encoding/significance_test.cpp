@@ -1,0 +1,172 @@
+#include "vid2vox/encoding/significance.hpp"
+
+#include "support/catch.hpp"
+#include "vid2vox/encoding/scores.hpp"
+
+namespace {
+
+using vid2vox::Error;
+using vid2vox::RandomKey;
+using namespace vid2vox::encoding;
+
+/// First-order autoregressive noise, one series a column.
+xt::xtensor<double, 2> autoregressive(std::size_t n, std::size_t targets, double memory,
+                                      std::uint64_t seed) {
+  auto values = xt::xtensor<double, 2>::from_shape({n, targets});
+  const RandomKey key{seed, 0, 0};
+  const double innovation = std::sqrt(1 - memory * memory);
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j < targets; ++j) {
+      const double fresh = key.normal(i * targets + j);
+      values(i, j) = i == 0 ? fresh : memory * values(i - 1, j) + innovation * fresh;
+    }
+  }
+  return values;
+}
+
+double fraction_below(const std::vector<double>& p, double level) {
+  double count = 0;
+  for (const double value : p) count += value < level ? 1 : 0;
+  return count / static_cast<double>(p.size());
+}
+
+}  // namespace
+
+TEST_CASE("permutation p-values equal those by brute force") {
+  const std::vector<std::size_t> runs = {23, 31};
+  const std::size_t targets = 70;  // more than one piece
+  const auto prediction = autoregressive(54, targets, 0.5, 1);
+  auto target = autoregressive(54, targets, 0.5, 2);
+  for (std::size_t i = 0; i < 54; ++i) target(i, 3) += prediction(i, 3);
+  const auto plan = plan_shifts(runs, {.permutations = 200, .min_shift = 4});
+  REQUIRE(plan.permutations == 200);
+  const auto p = permutation_p_values(prediction, target, runs, plan);
+  const auto observed = score(prediction, target).r;
+  std::vector<double> exceeding(targets, 0);
+  for (std::size_t permutation = 0; permutation < plan.permutations; ++permutation) {
+    auto shifted = prediction;
+    std::size_t start = 0;
+    for (std::size_t run = 0; run < 2; ++run) {
+      const std::size_t shift = plan.shifts[permutation * 2 + run];
+      REQUIRE(shift >= 4);
+      REQUIRE(shift <= runs[run] - 4);
+      for (std::size_t i = 0; i < runs[run]; ++i) {
+        for (std::size_t j = 0; j < targets; ++j) {
+          shifted(start + (i + shift) % runs[run], j) = prediction(start + i, j);
+        }
+      }
+      start += runs[run];
+    }
+    const auto r = score(shifted, target).r;
+    for (std::size_t j = 0; j < targets; ++j) exceeding[j] += r[j] >= observed[j] ? 1 : 0;
+  }
+  for (std::size_t j = 0; j < targets; ++j) CHECK(p[j] == Approx((1 + exceeding[j]) / 201));
+  CHECK(p[3] < 0.05);
+}
+
+TEST_CASE("shifts are distinct, seeded, and all used when there are few") {
+  const std::vector<std::size_t> one = {40};
+  const auto few = plan_shifts(one, {.permutations = 1000, .min_shift = 10});
+  CHECK(few.exhaustive);
+  REQUIRE(few.permutations == 21);  // 10 .. 30
+  auto sorted = few.shifts;
+  std::sort(sorted.begin(), sorted.end());
+  for (std::size_t i = 0; i < 21; ++i) CHECK(sorted[i] == 10 + i);
+
+  const std::vector<std::size_t> two = {40, 45};
+  const auto many = plan_shifts(two, {.permutations = 400, .min_shift = 10, .key = {5, 0, 0}});
+  std::set<std::pair<std::size_t, std::size_t>> seen;
+  for (std::size_t i = 0; i < 400; ++i) seen.insert({many.shifts[2 * i], many.shifts[2 * i + 1]});
+  CHECK(seen.size() == 400);
+  CHECK_FALSE(many.exhaustive);
+  const auto again = plan_shifts(two, {.permutations = 400, .min_shift = 10, .key = {5, 0, 0}});
+  CHECK(many.shifts == again.shifts);
+  const auto other = plan_shifts(two, {.permutations = 400, .min_shift = 10, .key = {6, 0, 0}});
+  CHECK(many.shifts != other.shifts);
+
+  const std::vector<std::size_t> long_runs = {300, 300, 300, 300};  // too many to list
+  const auto drawn = plan_shifts(long_runs, {.permutations = 100, .min_shift = 10});
+  CHECK(drawn.permutations == 100);
+  CHECK(drawn.shifts.size() == 400);
+  for (const std::size_t shift : drawn.shifts) CHECK((shift >= 10 && shift <= 290));
+}
+
+TEST_CASE("p-values are calibrated on autocorrelated data without a relation") {
+  const std::size_t targets = 4000;
+  for (const std::vector<std::size_t>& runs :
+       {std::vector<std::size_t>{220}, std::vector<std::size_t>{110, 120}}) {
+    std::size_t n = 0;
+    for (const std::size_t length : runs) n += length;
+    const auto plan = plan_shifts(runs, {.permutations = 500});
+    const auto p = permutation_p_values(autoregressive(n, targets, 0.7, 11),
+                                        autoregressive(n, targets, 0.7, 12), runs, plan);
+    // 4000 tests: the fraction's standard error is 0.0034; the wrap-around of a shift adds a
+    // little.
+    CHECK(fraction_below(p, 0.05) == Approx(0.05).margin(0.015));
+    CHECK(fraction_below(p, 0.5) == Approx(0.5).margin(0.03));
+    CHECK(benjamini_hochberg(p).tested == targets);
+  }
+}
+
+TEST_CASE("constant and missing targets have no p-value") {
+  const std::vector<std::size_t> runs = {40};
+  const auto prediction = autoregressive(40, 3, 0.3, 1);
+  auto target = autoregressive(40, 3, 0.3, 2);
+  for (std::size_t i = 0; i < 40; ++i) target(i, 0) = 0.1;
+  target(7, 1) = NAN;
+  const auto p =
+      permutation_p_values(prediction, target, runs, plan_shifts(runs, PermutationOptions{}));
+  CHECK(std::isnan(p[0]));
+  CHECK(std::isnan(p[1]));
+  CHECK((p[2] > 0 && p[2] <= 1));
+}
+
+TEST_CASE("Benjamini-Hochberg q-values") {
+  // scipy.stats.false_discovery_control([0.01, 0.04, 0.03, 0.005]) and a NaN between.
+  const std::vector<double> p = {0.01, 0.04, NAN, 0.03, 0.005};
+  const auto result = benjamini_hochberg(p);
+  CHECK(result.q[0] == Approx(0.02));
+  CHECK(result.q[1] == Approx(0.04));
+  CHECK(std::isnan(result.q[2]));
+  CHECK(result.q[3] == Approx(0.04));
+  CHECK(result.q[4] == Approx(0.02));
+  CHECK(result.tested == 4);
+  CHECK(result.ignored == 1);
+  CHECK(benjamini_hochberg(std::vector<double>{}).q.empty());
+  CHECK_THROWS_AS(benjamini_hochberg(std::vector<double>{1.5}), Error);
+}
+
+TEST_CASE("q-values hold the false-discovery rate") {
+  // 200 real effects among 1800 tests of nothing, many times over.
+  double found = 0;
+  double false_found = 0;
+  for (std::uint64_t round = 0; round < 20; ++round) {
+    const RandomKey key{round, 0, 9};
+    std::vector<double> p(2000);
+    for (std::size_t i = 0; i < p.size(); ++i) {
+      const double u = key.uniform(i);
+      p[i] = i < 200 ? 1e-4 * u : u;
+    }
+    const auto q = benjamini_hochberg(p).q;
+    for (std::size_t i = 0; i < q.size(); ++i) {
+      if (q[i] >= 0.1) continue;
+      ++found;
+      if (i >= 200) ++false_found;
+    }
+  }
+  CHECK(found >= 20 * 200);
+  CHECK(false_found / found == Approx(0.1 * 0.9).margin(0.02));  // rate * share of true nulls
+}
+
+TEST_CASE("permutation tests with impossible arguments") {
+  const std::vector<std::size_t> runs = {19};
+  CHECK_THROWS_AS(plan_shifts(runs, {.permutations = 10, .min_shift = 10}), Error);
+  CHECK_THROWS_AS(plan_shifts(runs, {.permutations = 10, .min_shift = 0}), Error);
+  CHECK_THROWS_AS(plan_shifts(runs, {.permutations = 0, .min_shift = 5}), Error);
+  CHECK_THROWS_AS(plan_shifts(std::vector<std::size_t>{}, PermutationOptions{}), Error);
+  const auto plan = plan_shifts(runs, {.permutations = 10, .min_shift = 5});
+  const auto values = autoregressive(19, 2, 0, 1);
+  CHECK_THROWS_AS(permutation_p_values(values, autoregressive(18, 2, 0, 1), runs, plan), Error);
+  const std::vector<std::size_t> wrong = {18};
+  CHECK_THROWS_AS(permutation_p_values(values, values, wrong, plan), Error);
+}
