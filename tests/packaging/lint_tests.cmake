@@ -30,6 +30,7 @@ if(CMAKE_EXPORT_COMPILE_COMMANDS)
     add_test(NAME "lint:clang-tidy ${name}"
       COMMAND ${CMAKE_COMMAND} -DTOOL=${VID2VOX_CLANG_TIDY} -DVERSION=${vid2vox_lint_version}
               -DBUILD=${PROJECT_BINARY_DIR} -DUNIT=${unit}
+              -DCONFIG=${PROJECT_SOURCE_DIR}/.clang-tidy
               -P ${CMAKE_CURRENT_SOURCE_DIR}/tidy_test.cmake)
     set_tests_properties("lint:clang-tidy ${name}" PROPERTIES LABELS lint TIMEOUT 600
       SKIP_REGULAR_EXPRESSION "\\[skipped\\]")

@@ -3,7 +3,8 @@ if(NOT lint_usable)
   return()
 endif()
 # Without OpenMP: Debian's clang has no omp.h unless libomp-dev is installed.
-execute_process(COMMAND ${TOOL} --quiet -p ${BUILD} --extra-arg=-fno-openmp
+execute_process(COMMAND ${TOOL} --quiet --config-file=${CONFIG} -p ${BUILD}
+  --extra-arg=-fno-openmp
   --extra-arg=-Wno-unknown-pragmas --extra-arg=-Wno-unknown-warning-option
   --warnings-as-errors=* ${UNIT}
   RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE errors)
