@@ -31,3 +31,5 @@ vid2vox_compile_fail("clip size not divisible by the downsampling" clip_size.cpp
 vid2vox_compile_fail("CUDA device without its header" cuda_without_header.cpp
   "no backend for this device is included" "MatrixProduct<vid2vox::cuda>"
   "include vid2vox/backend/c")
+vid2vox_compile_fail("a model whose clips its downsampling does not divide" model_clip_size.cpp
+  "not divisible by the downsampling" "RequireDivisible<vid2vox::Vqvae<.*, 4, 60, 32, 2, 8, 8>")
