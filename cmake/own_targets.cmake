@@ -12,6 +12,10 @@ if(VID2VOX_NATIVE)
   check_cxx_compiler_flag(-march=native VID2VOX_HAS_MARCH_NATIVE)
   if(VID2VOX_HAS_MARCH_NATIVE)
     target_compile_options(vid2vox_own INTERFACE -march=native)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+      # GCC 12's own AVX-512 intrinsics set this warning off (GCC bug 105593).
+      target_compile_options(vid2vox_own INTERFACE -Wno-maybe-uninitialized)
+    endif()
   endif()
 endif()
 
