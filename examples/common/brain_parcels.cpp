@@ -58,8 +58,8 @@ struct HandSite {
 };
 // Left thumb: direction keys, right thumb: jump.
 constexpr std::array<HandSite, 2> kHandSites = {{
-    {"M1 hand", 0.54, 0.84, Driver::kKeyJump, Driver::kKeyLeft},
-    {"S1 hand", 0.46, 0.78, Driver::kKeyJump, Driver::kKeyRight},
+    {"M1 hand", 0.56, 0.84, Driver::kKeyJump, Driver::kKeyLeft},
+    {"S1 hand", 0.45, 0.84, Driver::kKeyJump, Driver::kKeyRight},
 }};
 
 struct QuietSite {
