@@ -12,5 +12,6 @@ endforeach()
 execute_process(COMMAND ${TOOL} --dry-run --Werror ${files} RESULT_VARIABLE result
   ERROR_VARIABLE output)
 if(NOT result EQUAL 0)
-  message(FATAL_ERROR "./run format would change:\n${output}")
+  message("${output}")
+  message(FATAL_ERROR "./run format would change the files above")
 endif()

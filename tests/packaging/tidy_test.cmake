@@ -9,5 +9,6 @@ execute_process(COMMAND ${TOOL} --quiet --config-file=${CONFIG} -p ${BUILD}
   --warnings-as-errors=* ${UNIT}
   RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE errors)
 if(NOT result EQUAL 0)
-  message(FATAL_ERROR "${output}\n${errors}")
+  message("${output}\n${errors}")
+  message(FATAL_ERROR "clang-tidy has complaints, see above")
 endif()

@@ -1,5 +1,5 @@
 // A VQ-VAE for clips of 60 rows that downsamples rows by 8.
-#include "vid2vox/vid2vox.hpp"
+#include "vid2vox/models/vqvae.hpp"
 
 using Cpu = vid2vox::Policy<vid2vox::fp32, vid2vox::cpu>;
 #ifdef WRONG
