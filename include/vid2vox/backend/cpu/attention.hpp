@@ -3,79 +3,133 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 
 #include "vid2vox/backend/cpu/matrix_product.hpp"
 #include "vid2vox/backend/cpu/pointwise.hpp"
+#include "vid2vox/core/buffer.hpp"
 #include "vid2vox/ops/attention.hpp"
 
 namespace vid2vox::backend::cpu {
 
-/// Softmax of every row, in place: row i sees its first visible(i) columns, the rest become zero.
+/// softmax(scale * scores) of every row, in place: row i sees its first visible(i) columns, the
+/// rest become zero. scale > 0.
 template <class T, class Visible>
-void softmax_rows(EigenMatrix<T>& scores, const Visible& visible) {
-  for (Eigen::Index i = 0; i < scores.rows(); ++i) {
-    const Eigen::Index seen = visible(i);
-    auto row = scores.row(i).array();
-    auto live = row.head(seen);
-    live = (live - live.maxCoeff()).exp();
+void softmax_rows(MatrixView<T> scores, T scale, const Visible& visible) {
+  for (std::size_t i = 0; i < scores.rows; ++i) {
+    T* row = scores.data + i * scores.stride;
+    const std::size_t seen = visible(i);
+    Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>> live(row, static_cast<Eigen::Index>(seen));
+    live = ((live - live.maxCoeff()) * scale).exp();
     live /= live.sum();
-    row.tail(row.size() - seen).setZero();
+    std::fill(row + seen, row + scores.cols, T(0));
   }
 }
 
-/// Calls body(first query, queries, keys in reach, weights [queries, keys] after softmax) for
-/// blocks of queries of one head. `b` and `head` choose the batch element and head.
+/// The gradient of the scores, in place of the gradient of the weights: P (dP - rowsum(P dP)) *
+/// scale.
+template <class T>
+void softmax_backward_rows(MatrixView<const T> weights, T scale, MatrixView<T> gradient) {
+  using Array = Eigen::Array<T, Eigen::Dynamic, 1>;
+  for (std::size_t i = 0; i < weights.rows; ++i) {
+    const auto size = static_cast<Eigen::Index>(weights.cols);
+    const Eigen::Map<const Array> p(weights.data + i * weights.stride, size);
+    Eigen::Map<Array> d(gradient.data + i * gradient.stride, size);
+    d = p * (d - (p * d).sum()) * scale;
+  }
+}
+
+/// The rows of one batch element and head.
+template <class T>
+MatrixView<T> head_rows(T* base, std::size_t b, std::size_t head, std::size_t rows_per_batch,
+                        std::size_t rows, std::size_t width, std::size_t stride) {
+  return {base + b * rows_per_batch * stride + head * width, rows, width, stride};
+}
+
+/// q, k, v of one batch element and head.
+template <class T>
+struct HeadInputs {
+  MatrixView<const T> q;
+  MatrixView<const T> k;
+  MatrixView<const T> v;
+  HeadInputs(const ops::AttentionGeometry& g, std::size_t b, std::size_t head, const T* queries,
+             const T* keys, const T* values)
+      : q(head_rows(queries, b, head, g.queries, g.queries, g.d_k, g.q_stride)),
+        k(head_rows(keys, b, head, g.key_rows, g.keys, g.d_k, g.k_stride)),
+        v(head_rows(values, b, head, g.key_rows, g.keys, g.d_v, g.v_stride)) {}
+};
+
+/// Queries are handled in blocks, so that a block of weights stays in the cache.
+inline constexpr std::size_t kQueryBlock = 64;
+
+/// Calls body(first query, queries, weights [queries, keys in reach] after softmax) for each block
+/// of queries of one head.
 template <class T, class Body>
-void for_query_blocks(const ops::AttentionGeometry& g, ConstEigenView<T> q, ConstEigenView<T> k,
-                      const Body& body) {
-  constexpr std::size_t kBlock = 64;
-  for (std::size_t begin = 0; begin < g.queries; begin += kBlock) {
-    const std::size_t rows = std::min(kBlock, g.queries - begin);
+void for_query_blocks(const ops::AttentionGeometry& g, const HeadInputs<T>& in, const Body& body) {
+  Buffer<T> memory(std::min(kQueryBlock, g.queries) * g.keys);
+  for (std::size_t begin = 0; begin < g.queries; begin += kQueryBlock) {
+    const std::size_t rows = std::min(kQueryBlock, g.queries - begin);
     const std::size_t reach = g.causal ? begin + rows : g.keys;
-    const auto keys = static_cast<Eigen::Index>(reach);
-    EigenMatrix<T> weights(static_cast<Eigen::Index>(rows), keys);
-    weights.noalias() =
-        (q.middleRows(static_cast<Eigen::Index>(begin), static_cast<Eigen::Index>(rows)) *
-         static_cast<T>(g.scale)) *
-        k.topRows(keys).transpose();
-    softmax_rows(weights, [&](Eigen::Index i) {
-      return g.causal ? static_cast<Eigen::Index>(begin) + i + 1 : keys;
-    });
-    body(begin, rows, reach, weights);
+    const MatrixView<T> weights(memory.data(), rows, reach);
+    serial_nt<T>(block(in.q, begin, rows, 0, g.d_k), block(in.k, 0, reach, 0, g.d_k), weights,
+                 false);
+    softmax_rows(weights, static_cast<T>(g.scale),
+                 [&](std::size_t i) { return g.causal ? begin + i + 1 : reach; });
+    body(begin, rows, weights);
   }
 }
 
-/// Multiplies the block of weights with their dropout factors. Element number: ((b * heads + head)
-/// * queries + query) * keys + key.
+/// Multiplies a block of weights with their dropout factors. Element number: ((b * heads + head) *
+/// queries + query) * keys + key.
 template <class T>
 void drop_weights(const ops::AttentionGeometry& g, std::size_t sequence, std::size_t first_query,
-                  EigenMatrix<T>& weights) {
+                  MatrixView<T> weights) {
   if (g.dropout == 0) return;
   const std::uint32_t threshold = dropout_threshold(g.dropout);
   const T scale = static_cast<T>(1.0 / (1.0 - g.dropout));
-  const auto cols = static_cast<std::size_t>(weights.cols());
-  for (Eigen::Index i = 0; i < weights.rows(); ++i) {
-    const std::uint64_t base =
-        (sequence * g.queries + first_query + static_cast<std::size_t>(i)) * g.keys;
-    T* row = &weights(i, 0);
+  for (std::size_t i = 0; i < weights.rows; ++i) {
+    const std::uint64_t base = (sequence * g.queries + first_query + i) * g.keys;
+    T* row = weights.data + i * weights.stride;
     Philox::Counter words{};
-    std::uint64_t block = ~std::uint64_t{0};
-    for (std::size_t j = 0; j < cols; ++j) {
+    std::uint64_t counter = ~std::uint64_t{0};
+    for (std::size_t j = 0; j < weights.cols; ++j) {
       const std::uint64_t element = base + j;
-      if (element / 4 != block) {
-        block = element / 4;
-        words = g.dropout_key.block(block);
+      if (element / 4 != counter) {
+        counter = element / 4;
+        words = g.dropout_key.block(counter);
       }
       row[j] = words[element % 4] < threshold ? T(0) : row[j] * scale;
     }
   }
 }
 
-/// The rows of one batch element and head.
+/// Gradients of one batch element and head. With P the softmax and M the dropout factors:
+/// dV = (P M)' dO; dP = M (dO V'); dS = P (dP - rowsum(P dP)); dQ = scale dS K; dK = scale dS' Q.
 template <class T>
-auto head_rows(T* base, std::size_t b, std::size_t head, std::size_t rows_per_batch,
-               std::size_t rows, std::size_t width, std::size_t stride) {
-  return eigen_view(base + b * rows_per_batch * stride + head * width, rows, width, stride);
+void head_backward(const ops::AttentionGeometry& g, std::size_t sequence, const HeadInputs<T>& in,
+                   MatrixView<const T> d_o, MatrixView<T> d_q, MatrixView<T> d_k,
+                   MatrixView<T> d_v) {
+  eigen_view(d_k.data, d_k.rows, d_k.cols, d_k.stride).setZero();
+  eigen_view(d_v.data, d_v.rows, d_v.cols, d_v.stride).setZero();
+  Buffer<T> memory(std::min(kQueryBlock, g.queries) * g.keys);
+  for_query_blocks<T>(g, in, [&](std::size_t begin, std::size_t rows, MatrixView<T> weights) {
+    const std::size_t reach = weights.cols;
+    const auto keys = [&](const auto& matrix) { return block(matrix, 0, reach, 0, matrix.cols); };
+    const MatrixView<const T> upstream = block(d_o, begin, rows, 0, d_o.cols);
+    const MatrixView<T> d_weights(memory.data(), rows, reach);
+    const MatrixView<const T> p(weights.data, rows, reach);
+    const MatrixView<const T> d_scores(d_weights.data, rows, reach);
+    if (g.dropout > 0) {
+      std::copy_n(weights.data, rows * reach, d_weights.data);
+      drop_weights(g, sequence, begin, d_weights);
+    }
+    serial_tn<T>(g.dropout > 0 ? d_scores : p, upstream, keys(d_v), true);
+    serial_nt<T>(upstream, keys(in.v), d_weights, false);
+    drop_weights(g, sequence, begin, d_weights);
+    softmax_backward_rows(p, static_cast<T>(g.scale), d_weights);
+    serial_nn<T>(d_scores, keys(in.k), block(d_q, begin, rows, 0, d_q.cols), false);
+    serial_tn<T>(d_scores, block(in.q, begin, rows, 0, g.d_k), keys(d_k), true);
+  });
 }
 
 }  // namespace vid2vox::backend::cpu
@@ -90,17 +144,14 @@ struct Attention<cpu> {
     parallel_for(g.batch * g.heads, [&](std::size_t sequence) {
       const std::size_t b = sequence / g.heads;
       const std::size_t head = sequence % g.heads;
-      const auto q_rows = host::head_rows(q, b, head, g.queries, g.queries, g.d_k, g.q_stride);
-      const auto k_rows = host::head_rows(k, b, head, g.key_rows, g.keys, g.d_k, g.k_stride);
-      const auto v_rows = host::head_rows(v, b, head, g.key_rows, g.keys, g.d_v, g.v_stride);
-      auto o_rows = host::head_rows(o, b, head, g.queries, g.queries, g.d_v, g.o_stride);
+      const host::HeadInputs<T> in(g, b, head, q, k, v);
+      const auto out = host::head_rows(o, b, head, g.queries, g.queries, g.d_v, g.o_stride);
       host::for_query_blocks<T>(
-          g, q_rows, k_rows,
-          [&](std::size_t begin, std::size_t rows, std::size_t reach,
-              host::EigenMatrix<T>& weights) {
+          g, in, [&](std::size_t begin, std::size_t rows, MatrixView<T> weights) {
             host::drop_weights(g, sequence, begin, weights);
-            o_rows.middleRows(static_cast<Eigen::Index>(begin), static_cast<Eigen::Index>(rows))
-                .noalias() = weights * v_rows.topRows(static_cast<Eigen::Index>(reach));
+            host::serial_nn<T>({weights.data, rows, weights.cols},
+                               host::block(in.v, 0, weights.cols, 0, g.d_v),
+                               host::block(out, begin, rows, 0, g.d_v), false);
           });
     });
   }
@@ -108,48 +159,16 @@ struct Attention<cpu> {
   template <class T>
   static void backward(const AttentionGeometry& g, const T* q, const T* k, const T* v, const T* d_o,
                        T* d_q, T* d_k, T* d_v) {
-    parallel_for(g.batch * g.heads, [&](std::size_t sequence) {
-      head_backward(g, sequence, q, k, v, d_o, d_q, d_k, d_v);
-    });
-  }
-
- private:
-  /// With P the softmax and M the dropout factors: dV = (P M)' dO; dP = M (dO V');
-  /// dS = P (dP - rowsum(P dP)); dQ = scale dS K; dK = scale dS' Q.
-  template <class T>
-  static void head_backward(const AttentionGeometry& g, std::size_t sequence, const T* q,
-                            const T* k, const T* v, const T* d_o, T* d_q, T* d_k, T* d_v) {
     namespace host = backend::cpu;
-    const std::size_t b = sequence / g.heads;
-    const std::size_t head = sequence % g.heads;
-    const auto q_rows = host::head_rows(q, b, head, g.queries, g.queries, g.d_k, g.q_stride);
-    const auto k_rows = host::head_rows(k, b, head, g.key_rows, g.keys, g.d_k, g.k_stride);
-    const auto v_rows = host::head_rows(v, b, head, g.key_rows, g.keys, g.d_v, g.v_stride);
-    const auto do_rows = host::head_rows(d_o, b, head, g.queries, g.queries, g.d_v, g.o_stride);
-    auto dq_rows = host::head_rows(d_q, b, head, g.queries, g.queries, g.d_k, g.q_stride);
-    auto dk_rows = host::head_rows(d_k, b, head, g.key_rows, g.keys, g.d_k, g.k_stride);
-    auto dv_rows = host::head_rows(d_v, b, head, g.key_rows, g.keys, g.d_v, g.v_stride);
-    dk_rows.setZero();
-    dv_rows.setZero();
-    host::for_query_blocks<T>(
-        g, q_rows, k_rows,
-        [&](std::size_t begin, std::size_t rows, std::size_t reach, host::EigenMatrix<T>& weights) {
-          const auto first = static_cast<Eigen::Index>(begin);
-          const auto count = static_cast<Eigen::Index>(rows);
-          const auto keys = static_cast<Eigen::Index>(reach);
-          host::EigenMatrix<T> dropped = weights;
-          host::drop_weights(g, sequence, begin, dropped);
-          dv_rows.topRows(keys).noalias() += dropped.transpose() * do_rows.middleRows(first, count);
-          host::EigenMatrix<T> d_weights(count, keys);
-          d_weights.noalias() = do_rows.middleRows(first, count) * v_rows.topRows(keys).transpose();
-          host::drop_weights(g, sequence, begin, d_weights);
-          const auto inner = (weights.array() * d_weights.array()).rowwise().sum().eval();
-          d_weights.array() =
-              weights.array() * (d_weights.array().colwise() - inner) * static_cast<T>(g.scale);
-          dq_rows.middleRows(first, count).noalias() = d_weights * k_rows.topRows(keys);
-          dk_rows.topRows(keys).noalias() +=
-              d_weights.transpose() * q_rows.middleRows(first, count);
-        });
+    parallel_for(g.batch * g.heads, [&](std::size_t sequence) {
+      const std::size_t b = sequence / g.heads;
+      const std::size_t head = sequence % g.heads;
+      host::head_backward<T>(g, sequence, {g, b, head, q, k, v},
+                             host::head_rows(d_o, b, head, g.queries, g.queries, g.d_v, g.o_stride),
+                             host::head_rows(d_q, b, head, g.queries, g.queries, g.d_k, g.q_stride),
+                             host::head_rows(d_k, b, head, g.key_rows, g.keys, g.d_k, g.k_stride),
+                             host::head_rows(d_v, b, head, g.key_rows, g.keys, g.d_v, g.v_stride));
+    });
   }
 };
 

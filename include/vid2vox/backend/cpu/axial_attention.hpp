@@ -47,18 +47,32 @@ void for_axial_sequences(const ops::AxialAttentionGeometry& g, const Body& body)
 
 /// Rows of a sequence inside [tokens, row_width], `width` columns from `column`.
 template <class T>
-auto sequence_rows(T* base, const AxialSequence& sequence, std::size_t row_width,
-                   std::size_t column, std::size_t width) {
-  return eigen_view(base + sequence.first * row_width + column, sequence.length, width,
-                    sequence.step * row_width);
+MatrixView<T> sequence_rows(T* base, const AxialSequence& sequence, std::size_t row_width,
+                            std::size_t column, std::size_t width) {
+  return {base + sequence.first * row_width + column, sequence.length, width,
+          sequence.step * row_width};
+}
+
+/// q, k or v (part 0, 1, 2) of a sequence, axis and head inside the fused projection.
+template <class T>
+MatrixView<T> projected_rows(const ops::AxialAttentionGeometry& g, T* qkv,
+                             const AxialSequence& sequence, std::size_t axis, std::size_t head,
+                             std::size_t part) {
+  const std::size_t d = g.channels / g.heads;
+  return sequence_rows(qkv, sequence, 9 * g.channels, (3 * axis + part) * g.channels + head * d, d);
 }
 
 template <class T>
-EigenMatrix<T> axial_weights(const ConstEigenView<T>& q, const ConstEigenView<T>& k, T scale) {
-  EigenMatrix<T> weights(q.rows(), k.rows());
-  weights.noalias() = (q * scale) * k.transpose();
-  softmax_rows(weights, [&](Eigen::Index) { return k.rows(); });
-  return weights;
+T axial_scale(const ops::AxialAttentionGeometry& g) {
+  return static_cast<T>(1.0 / std::sqrt(static_cast<double>(g.channels / g.heads)));
+}
+
+/// Attention weights of a sequence into `weights` [length, length].
+template <class T>
+void axial_weights(const ops::AxialAttentionGeometry& g, MatrixView<const T> q,
+                   MatrixView<const T> k, MatrixView<T> weights) {
+  serial_nt<T>(q, k, weights, false);
+  softmax_rows(weights, axial_scale<T>(g), [&](std::size_t) { return weights.cols; });
 }
 
 }  // namespace vid2vox::backend::cpu
@@ -70,41 +84,44 @@ struct AxialAttention<cpu> {
   template <class T>
   static void forward(const AxialAttentionGeometry& g, const T* qkv, T* o) {
     namespace host = backend::cpu;
-    const std::size_t c = g.channels;
-    const std::size_t d = c / g.heads;
-    const T scale = static_cast<T>(1.0 / std::sqrt(static_cast<double>(d)));
-    host::for_axial_sequences(
-        g, [&](const host::AxialSequence& sequence, std::size_t axis, std::size_t head) {
-          const std::size_t column = axis * 3 * c + head * d;
-          const auto q = host::sequence_rows(qkv, sequence, 9 * c, column, d);
-          const auto k = host::sequence_rows(qkv, sequence, 9 * c, column + c, d);
-          const auto v = host::sequence_rows(qkv, sequence, 9 * c, column + 2 * c, d);
-          host::sequence_rows(o, sequence, 3 * c, axis * c + head * d, d).noalias() =
-              host::axial_weights<T>(q, k, scale) * v;
-        });
+    const std::size_t d = g.channels / g.heads;
+    host::for_axial_sequences(g, [&](const host::AxialSequence& sequence, std::size_t axis,
+                                     std::size_t head) {
+      const auto rows = [&](std::size_t part) {
+        return host::projected_rows(g, qkv, sequence, axis, head, part);
+      };
+      Buffer<T> memory(sequence.length * sequence.length);
+      const MatrixView<T> weights(memory.data(), sequence.length, sequence.length);
+      host::axial_weights<T>(g, rows(0), rows(1), weights);
+      host::serial_nn<T>(
+          {memory.data(), sequence.length, sequence.length}, rows(2),
+          host::sequence_rows(o, sequence, 3 * g.channels, axis * g.channels + head * d, d), false);
+    });
   }
 
   template <class T>
   static void backward(const AxialAttentionGeometry& g, const T* qkv, const T* d_o, T* d_qkv) {
     namespace host = backend::cpu;
-    const std::size_t c = g.channels;
-    const std::size_t d = c / g.heads;
-    const T scale = static_cast<T>(1.0 / std::sqrt(static_cast<double>(d)));
+    const std::size_t d = g.channels / g.heads;
     host::for_axial_sequences(
         g, [&](const host::AxialSequence& sequence, std::size_t axis, std::size_t head) {
-          const std::size_t column = axis * 3 * c + head * d;
           const auto rows = [&](auto* base, std::size_t part) {
-            return host::sequence_rows(base, sequence, 9 * c, column + part * c, d);
+            return host::projected_rows(g, base, sequence, axis, head, part);
           };
-          const auto upstream = host::sequence_rows(d_o, sequence, 3 * c, axis * c + head * d, d);
-          const auto weights = host::axial_weights<T>(rows(qkv, 0), rows(qkv, 1), scale);
-          host::EigenMatrix<T> d_weights(weights.rows(), weights.cols());
-          d_weights.noalias() = upstream * rows(qkv, 2).transpose();
-          const auto inner = (weights.array() * d_weights.array()).rowwise().sum().eval();
-          d_weights.array() = weights.array() * (d_weights.array().colwise() - inner) * scale;
-          rows(d_qkv, 0).noalias() = d_weights * rows(qkv, 1);
-          rows(d_qkv, 1).noalias() = d_weights.transpose() * rows(qkv, 0);
-          rows(d_qkv, 2).noalias() = weights.transpose() * upstream;
+          const auto upstream =
+              host::sequence_rows(d_o, sequence, 3 * g.channels, axis * g.channels + head * d, d);
+          const std::size_t length = sequence.length;
+          Buffer<T> memory(2 * length * length);
+          const MatrixView<T> weights(memory.data(), length, length);
+          const MatrixView<T> d_weights(memory.data() + length * length, length, length);
+          const MatrixView<const T> p(weights.data, length, length);
+          const MatrixView<const T> d_scores(d_weights.data, length, length);
+          host::axial_weights<T>(g, rows(qkv, 0), rows(qkv, 1), weights);
+          host::serial_nt<T>(upstream, rows(qkv, 2), d_weights, false);
+          host::softmax_backward_rows(p, host::axial_scale<T>(g), d_weights);
+          host::serial_nn<T>(d_scores, rows(qkv, 1), rows(d_qkv, 0), false);
+          host::serial_tn<T>(d_scores, rows(qkv, 0), rows(d_qkv, 1), false);
+          host::serial_tn<T>(p, upstream, rows(d_qkv, 2), false);
         });
   }
 };

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <limits>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "vid2vox/backend/cpu/matrix_product.hpp"
@@ -95,9 +94,8 @@ struct Codebook<cpu> {
       for (std::size_t i = 0; i < count * dim; ++i) {
         centred[i] = z[begin * dim + i] - book.mean[i % dim];
       }
-      auto products = host::eigen_view(scores.data(), count, codes, codes);
-      products.noalias() = host::eigen_view(std::as_const(centred).data(), count, dim, dim) *
-                           host::eigen_view(book.codes.data(), codes, dim, dim).transpose();
+      host::serial_nt<T>({centred.data(), count, dim}, {book.codes.data(), codes, dim},
+                         {scores.data(), count, codes}, false);
       for (std::size_t row = 0; row < count; ++row) {
         T* score = scores.data() + row * codes;
         for (std::size_t code = 0; code < codes; ++code) {

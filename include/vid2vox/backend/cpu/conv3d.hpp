@@ -120,14 +120,13 @@ void gather_product(const Gather& gather, const T* source, const T* weights,
     const std::size_t rows = end - begin;
     Buffer<T> tile(rows * std::min(group, gather.pairs()) * width);
     Buffer<T> sum(rows * out_channels);
-    auto result = eigen_view(sum.data(), rows, out_channels, out_channels);
     for (std::size_t pair = 0; pair < gather.pairs(); pair += group) {
       const std::size_t pair_end = std::min(pair + group, gather.pairs());
       const std::size_t cols = (pair_end - pair) * width;
       gather_tile(gather, source, begin, end, pair, pair_end, tile.data());
-      result.noalias() +=
-          eigen_view(static_cast<const T*>(tile.data()), rows, cols, cols) *
-          eigen_view(weights + pair * width * out_channels, cols, out_channels, out_channels);
+      serial_nn<T>({tile.data(), rows, cols},
+                   {weights + pair * width * out_channels, cols, out_channels},
+                   {sum.data(), rows, out_channels}, true);
     }
     for (std::size_t row = 0; row < rows; ++row)
       store(begin + row, sum.data() + row * out_channels);
@@ -247,14 +246,12 @@ struct Conv3d<cpu> {
     parallel_ranges(gather.pairs(), group, [&](std::size_t pair, std::size_t pair_end) {
       const std::size_t cols = (pair_end - pair) * width;
       Buffer<T> tile(std::min(kRows, gather.rows()) * cols);
-      auto target = backend::cpu::eigen_view(dw + pair * width * out, cols, out, out);
       for (std::size_t begin = 0; begin < gather.rows(); begin += kRows) {
         const std::size_t end = std::min(begin + kRows, gather.rows());
         backend::cpu::gather_tile(gather, x, begin, end, pair, pair_end, tile.data());
-        target.noalias() +=
-            backend::cpu::eigen_view(static_cast<const T*>(tile.data()), end - begin, cols, cols)
-                .transpose() *
-            backend::cpu::eigen_view(dy + begin * out, end - begin, out, out);
+        backend::cpu::serial_tn<T>({tile.data(), end - begin, cols},
+                                   {dy + begin * out, end - begin, out},
+                                   {dw + pair * width * out, cols, out}, true);
       }
     });
   }

@@ -50,16 +50,38 @@ void for_each_piece(const MatrixView<T>& c, const Product& product) {
   }
 }
 
-template <class T, class Left, class Right>
-void store_product(const MatrixView<T>& c, std::size_t row, std::size_t col, const Left& left,
-                   const Right& right, bool accumulate) {
-  auto target = eigen_view(c.data + row * c.stride + col, static_cast<std::size_t>(left.rows()),
-                           static_cast<std::size_t>(right.cols()), c.stride);
-  if (accumulate) {
-    target.noalias() += left * right;
-  } else {
-    target.noalias() = left * right;
-  }
+/// The three serial products. Every product of the backend goes through them, out of line: Eigen's
+/// kernels are then instantiated three times a type, which is most of what compiling a model costs.
+template <class T>
+[[gnu::noinline]] void serial_nn(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c,
+                                 bool accumulate) {
+  auto target = eigen_view(c.data, c.rows, c.cols, c.stride);
+  if (!accumulate) target.setZero();
+  target.noalias() +=
+      eigen_view(a.data, a.rows, a.cols, a.stride) * eigen_view(b.data, b.rows, b.cols, b.stride);
+}
+template <class T>
+[[gnu::noinline]] void serial_nt(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c,
+                                 bool accumulate) {
+  auto target = eigen_view(c.data, c.rows, c.cols, c.stride);
+  if (!accumulate) target.setZero();
+  target.noalias() += eigen_view(a.data, a.rows, a.cols, a.stride) *
+                      eigen_view(b.data, b.rows, b.cols, b.stride).transpose();
+}
+template <class T>
+[[gnu::noinline]] void serial_tn(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c,
+                                 bool accumulate) {
+  auto target = eigen_view(c.data, c.rows, c.cols, c.stride);
+  if (!accumulate) target.setZero();
+  target.noalias() += eigen_view(a.data, a.rows, a.cols, a.stride).transpose() *
+                      eigen_view(b.data, b.rows, b.cols, b.stride);
+}
+
+/// Part of a matrix.
+template <class T>
+MatrixView<T> block(const MatrixView<T>& m, std::size_t row, std::size_t rows, std::size_t col,
+                    std::size_t cols) {
+  return {m.data + row * m.stride + col, rows, cols, m.stride};
 }
 
 }  // namespace vid2vox::backend::cpu
@@ -71,35 +93,31 @@ struct MatrixProduct<cpu> {
   template <class T>
   static void nn(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, bool accumulate) {
     namespace host = backend::cpu;
-    host::for_each_piece(
-        c, [&](std::size_t row, std::size_t rows, std::size_t col, std::size_t cols) {
-          host::store_product(c, row, col,
-                              host::eigen_view(a.data + row * a.stride, rows, a.cols, a.stride),
-                              host::eigen_view(b.data + col, b.rows, cols, b.stride), accumulate);
-        });
+    host::for_each_piece(c, [&](std::size_t row, std::size_t rows, std::size_t col,
+                                std::size_t cols) {
+      host::serial_nn<T>(host::block(a, row, rows, 0, a.cols), host::block(b, 0, b.rows, col, cols),
+                         host::block(c, row, rows, col, cols), accumulate);
+    });
   }
 
   template <class T>
   static void nt(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, bool accumulate) {
     namespace host = backend::cpu;
-    host::for_each_piece(
-        c, [&](std::size_t row, std::size_t rows, std::size_t col, std::size_t cols) {
-          host::store_product(
-              c, row, col, host::eigen_view(a.data + row * a.stride, rows, a.cols, a.stride),
-              host::eigen_view(b.data + col * b.stride, cols, b.cols, b.stride).transpose(),
-              accumulate);
-        });
+    host::for_each_piece(c, [&](std::size_t row, std::size_t rows, std::size_t col,
+                                std::size_t cols) {
+      host::serial_nt<T>(host::block(a, row, rows, 0, a.cols), host::block(b, col, cols, 0, b.cols),
+                         host::block(c, row, rows, col, cols), accumulate);
+    });
   }
 
   template <class T>
   static void tn(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, bool accumulate) {
     namespace host = backend::cpu;
-    host::for_each_piece(
-        c, [&](std::size_t row, std::size_t rows, std::size_t col, std::size_t cols) {
-          host::store_product(c, row, col,
-                              host::eigen_view(a.data + row, a.rows, rows, a.stride).transpose(),
-                              host::eigen_view(b.data + col, b.rows, cols, b.stride), accumulate);
-        });
+    host::for_each_piece(c, [&](std::size_t row, std::size_t rows, std::size_t col,
+                                std::size_t cols) {
+      host::serial_tn<T>(host::block(a, 0, a.rows, row, rows), host::block(b, 0, b.rows, col, cols),
+                         host::block(c, row, rows, col, cols), accumulate);
+    });
   }
 };
 
