@@ -85,7 +85,7 @@ VisualField mirrored(const VisualField& field) {
   return {1 - field.right, field.top, 1 - field.left, field.bottom};
 }
 
-bool needs_log(Driver driver) { return driver >= Driver::kReward; }
+bool is_key(Driver driver) { return driver >= Driver::kKeyLeft; }
 
 std::vector<std::string> split(const std::string& line) {
   std::vector<std::string> cells;
@@ -136,12 +136,13 @@ double Parcel::ceiling() const {
   return signal_to_noise / std::sqrt(1 + signal_to_noise * signal_to_noise);
 }
 
-std::vector<Parcel> standard_parcels(bool has_log) {
+std::vector<Parcel> standard_parcels(bool has_keys, bool has_rewards) {
   std::vector<Parcel> parcels;
   for (const char hemisphere : {'L', 'R'}) {
     const bool is_left = hemisphere == 'L';
     const auto add = [&](const Site& site) {
-      const bool driven = site.driver != Driver::kNone && (has_log || !needs_log(site.driver));
+      const bool driven = site.driver != Driver::kNone && (has_keys || !is_key(site.driver)) &&
+                          (has_rewards || site.driver != Driver::kReward);
       parcels.push_back({.label = std::string(1, hemisphere) + " " + site.label,
                          .driver = driven ? site.driver : Driver::kNone,
                          .field = is_left ? mirrored(site.field) : site.field,

@@ -52,9 +52,9 @@ struct Parcel {
 /// 24 parcels a hemisphere, 12 of them undriven, where a person would look for them: contrast of
 /// the opposite visual field at the occipital pole (upper field below, lower field above), motion
 /// in front of it, the left hand's keys in the right motor strip and the right hand's in the left
-/// one, rewards low in the frontal lobe. Without logs (`has_log` false) the parcels for keys and
-/// rewards stay, but are undriven: files made with and without logs have the same columns.
-std::vector<Parcel> standard_parcels(bool has_log = true);
+/// one, rewards low in the frontal lobe. Without a log of keys or rewards their parcels stay, but
+/// are undriven: files made with and without logs have the same columns.
+std::vector<Parcel> standard_parcels(bool has_keys = true, bool has_rewards = true);
 
 /// A driver's values in time: value i holds from i / rate to (i + 1) / rate seconds.
 struct DriverSeries {

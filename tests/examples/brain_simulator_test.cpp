@@ -209,7 +209,7 @@ TEST_CASE("Standard parcels: unique labels, both hemispheres, half of them undri
   CHECK(drivers[Driver::kContrast] == 8);
   CHECK(drivers[Driver::kMotion] == 6);
   CHECK(drivers[Driver::kKeyJump] == 2);
-  const std::vector<Parcel> video_only = standard_parcels(false);
+  const std::vector<Parcel> video_only = standard_parcels(false, false);
   REQUIRE(video_only.size() == 48);
   for (std::size_t i = 0; i < 48; ++i) {
     CHECK(video_only[i].label == parcels[i].label);

@@ -44,9 +44,10 @@ inline std::string tick_text(double value) {
 inline std::vector<double> linear_ticks(double low, double high, int count) {
   const double raw = (high - low) / std::max(count, 1);
   const double power = std::pow(10.0, std::floor(std::log10(raw)));
+  constexpr double kSlack = 1.5;  // rather more ticks than fewer
   double step = 10 * power;
   for (const double factor : {1.0, 2.0, 5.0}) {
-    if (factor * power >= raw) {
+    if (factor * power * kSlack >= raw) {
       step = factor * power;
       break;
     }
