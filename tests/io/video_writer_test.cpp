@@ -106,6 +106,15 @@ TEST_CASE("writing video: a GIF of few colors is exact, loops for ever and keeps
   CHECK(bytes.find(std::string("NETSCAPE2.0\x03\x01\x00\x00\x00", 16)) != std::string::npos);
 }
 
+TEST_CASE("writing video: a still picture keeps all its frames") {
+  const TemporaryFolder folder;
+  const std::vector<std::uint8_t> still(9 * 4 * 4 * 3, 77);
+  write_gif(folder.path() / "out.gif", still, 4, 4, 10, 2);
+  write_mp4(folder.path() / "out.mp4", still, 4, 4, 10, 2);
+  CHECK(VideoFrames({folder.path() / "out.gif"}, every_frame(8, 8)).frame_count(0) == 9);
+  CHECK(VideoFrames({folder.path() / "out.mp4"}, every_frame(8, 8)).frame_count(0) == 9);
+}
+
 TEST_CASE("writing video: a GIF of many colors stays close") {
   const TemporaryFolder folder;
   const auto frames = moving_picture(8, 32, 32);

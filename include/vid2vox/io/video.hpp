@@ -101,8 +101,8 @@ class VideoInput {
       }
       av_packet_unref(packet.get());
     }
-    if (packets < stream_->nb_frames) {
-      throw Error("only " + std::to_string(packets) + " of " + std::to_string(stream_->nb_frames) +
+    if (packets < indexed_) {
+      throw Error("only " + std::to_string(packets) + " of " + std::to_string(indexed_) +
                       " frames are there",
                   name_, kAction);
     }
@@ -125,6 +125,8 @@ class VideoInput {
       throw Error("no video stream that FFmpeg can decode", name_, "give a video file");
     }
     stream_ = format_->streams[index];
+    // What the file's index lists and an edit list does not hide, all of which must arrive.
+    indexed_ = avformat_index_get_entries_count(stream_);
     // FFmpeg draws text files as pictures of a terminal, and takes album covers for videos.
     const AVCodecID kind = stream_->codecpar->codec_id;
     const bool text = kind == AV_CODEC_ID_ANSI || kind == AV_CODEC_ID_BINTEXT ||
@@ -203,6 +205,7 @@ class VideoInput {
   std::string name_;
   std::unique_ptr<AVFormatContext, CloseInput> format_;
   AVStream* stream_ = nullptr;
+  std::int64_t indexed_ = 0;
   ffmpeg::Codec decoder_;
   AVRational rate_{0, 1};
   ffmpeg::Frame frame_ = ffmpeg::make_frame();
