@@ -65,6 +65,7 @@
 #include "vid2vox/ops/matrix_product.hpp"
 #include "vid2vox/ops/norm.hpp"
 #include "vid2vox/ops/pointwise.hpp"
+#include "vid2vox/report/html.hpp"
 #include "vid2vox/training/adam.hpp"
 #include "vid2vox/training/schedule.hpp"
 #include "vid2vox/training/state_dict.hpp"

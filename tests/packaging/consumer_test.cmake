@@ -50,4 +50,4 @@ foreach(flag -Werror -march -Wconversion -ffast-math)
 endforeach()
 
 execute_process(COMMAND ${CMAKE_COMMAND} --build ${build} COMMAND_ERROR_IS_FATAL ANY)
-execute_process(COMMAND ${build}/consumer COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND ${build}/consumer WORKING_DIRECTORY ${build} COMMAND_ERROR_IS_FATAL ANY)
