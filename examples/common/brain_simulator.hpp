@@ -36,9 +36,9 @@ struct VisualField {
 };
 
 struct Parcel {
-  std::string label;
+  std::string label{};
   Driver driver = Driver::kNone;
-  VisualField field;      // for contrast and motion
+  VisualField field{};      // for contrast and motion
   char hemisphere = 'L';  // 'L' or 'R'
   // Place on a schematic lateral view, 0 to 1: x from the back of the brain to its front, y from
   // bottom to top.
@@ -59,7 +59,7 @@ std::vector<Parcel> standard_parcels(bool has_keys = true, bool has_rewards = tr
 /// A driver's values in time: value i holds from i / rate to (i + 1) / rate seconds.
 struct DriverSeries {
   double rate = 0;  // Hz
-  std::vector<double> values;
+  std::vector<double> values{};
 };
 
 /// Measures, frame by frame, what the parcels respond to, so that a long video needs no memory for

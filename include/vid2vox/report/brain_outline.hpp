@@ -12,7 +12,7 @@ namespace vid2vox::report {
 /// to 1: x from the occipital to the frontal pole, y from bottom to top of a lateral view. The left
 /// hemisphere looks left and the right one right, so that both occipital poles meet in the middle.
 struct BrainView {
-  Box box;
+  Box box{};
   char hemisphere = 'L';
 
   [[nodiscard]] Point to_figure(const Point& brain) const {

@@ -17,8 +17,8 @@ namespace vid2vox::report {
 
 /// A clip, uint8 RGB, with the words above it.
 struct ClipPanel {
-  std::string caption;
-  std::span<const std::uint8_t> frames;  // [frame_count, height, width, 3]
+  std::string caption{};
+  std::span<const std::uint8_t> frames{};  // [frame_count, height, width, 3]
   int frame_count = 0, height = 0, width = 0;
 };
 

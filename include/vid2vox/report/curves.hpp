@@ -18,17 +18,17 @@ namespace vid2vox::report {
 /// One line of a plot. Points that are not finite (or not positive on a logarithmic axis) are left
 /// out.
 struct Series {
-  std::string name;
-  std::vector<double> x, y;
+  std::string name{};
+  std::vector<double> x{}, y{};
   bool dashed = false;
   bool faint = false;  // drawn thin and pale, behind the others
 };
 
 /// One pair of axes.
 struct Panel {
-  std::string title;
-  std::string x_label, y_label;
-  std::vector<Series> series;
+  std::string title{};
+  std::string x_label{}, y_label{};
+  std::vector<Series> series{};
   bool log_y = false;
 };
 
@@ -303,8 +303,8 @@ inline std::vector<double> smooth(const std::vector<double>& values, std::size_t
 
 /// Scores of one group of targets (for example the parcels of one driver) under several models.
 struct StripGroup {
-  std::string name;
-  std::vector<std::vector<double>> values;  // [models][targets]; NaN values are left out
+  std::string name{};
+  std::vector<std::vector<double>> values{};  // [models][targets]; NaN values are left out
 };
 
 struct StripOptions {

@@ -18,18 +18,18 @@ namespace vid2vox::report {
 
 /// One parcel of an encoding map.
 struct MapParcel {
-  std::string label;
-  std::string driver;  // what is known to drive it; empty: nothing is known; "none": nothing does
+  std::string label{};
+  std::string driver{};  // what is known to drive it; empty: nothing is known; "none": nothing does
   char hemisphere = 'L';  // 'L' or 'R'
   double x = 0, y = 0;    // brain coordinates, see BrainView
   double r = 0;           // score on held-out data; NaN where there is none
   bool significant = false;
-  std::string flag;  // why there is no score (for example "constant"); empty: there is one
+  std::string flag{};  // why there is no score (for example "constant"); empty: there is one
 };
 
 struct EncodingMapOptions {
   std::string title = "Encoding map";
-  std::string subtitle;
+  std::string subtitle{};
   std::string color_label = "Pearson r, held-out run";
   std::string threshold = "q < 0.05";  // names the significance in the legend
   double color_max = 0;  // r of the brightest color; 0: from the largest significant r
@@ -93,9 +93,9 @@ inline std::string number_text(double value, int digits) {
 
 /// A sign for each distinct driver: its initials and a color, in the order of appearance.
 struct DriverSign {
-  std::string driver;
-  std::string initials;
-  Rgb color;
+  std::string driver{};
+  std::string initials{};
+  Rgb color{};
 };
 
 inline std::vector<DriverSign> driver_signs(const std::vector<MapParcel>& parcels) {
