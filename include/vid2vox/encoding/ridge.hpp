@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstddef>
+#include <functional>
 #include <limits>
 #include <span>
 #include <string>
@@ -75,6 +76,8 @@ struct RidgeOptions {
   AlphaChoice choice = AlphaChoice::kPerTarget;
   RidgeForm form = RidgeForm::kAuto;
   std::size_t single_run_blocks = kSingleRunBlocks;  // folds when there is one training run
+  // Called after each fold and after the final solution: steps done, steps in all. May be empty.
+  std::function<void(std::size_t, std::size_t)> progress;
 };
 
 /// What became of a target in training.
@@ -282,6 +285,7 @@ void RidgeModel<T>::choose_alpha(const MatrixRef<T>& y, const FoldPlan& plan,
     });
     for (std::size_t i = 0; i < bases.size(); ++i) {
       score_fold(y, plan.folds[begin + i], bases[i], options.alphas);
+      if (options.progress) options.progress(begin + i + 1, plan.folds.size() + 1);
     }
   }
   for (Eigen::Index j = 0; j < targets(); ++j) score_sum_.col(j) /= score_count_[j];
@@ -363,8 +367,11 @@ RidgeModel<T> fit_ridge(const MatrixRef<T>& x, const MatrixRef<T>& y,
   RidgeModel<T> model{RidgeProblem<T>(x, options.form)};
   model.coefficients_.resize(std::min(x.rows(), x.cols()), y.cols());
   model.prepare(y);
+  std::size_t steps = 1;
   if (options.alphas.size() > 1) {
-    model.choose_alpha(y, make_folds(run_of_row, options.single_run_blocks), options);
+    const FoldPlan plan = make_folds(run_of_row, options.single_run_blocks);
+    steps += plan.folds.size();
+    model.choose_alpha(y, plan, options);
   } else {
     model.folds = "alpha was given";
     for (std::size_t j = 0; j < model.alpha.size(); ++j) {
@@ -372,6 +379,7 @@ RidgeModel<T> fit_ridge(const MatrixRef<T>& x, const MatrixRef<T>& y,
     }
   }
   model.solve(y);
+  if (options.progress) options.progress(steps, steps);
   return model;
 }
 

@@ -1,0 +1,442 @@
+#include "common/ridge_job.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <type_traits>
+#include <utility>
+
+#include "vid2vox/encoding/ridge.hpp"
+#include "vid2vox/encoding/scores.hpp"
+#include "vid2vox/encoding/significance.hpp"
+#include "vid2vox/io/file.hpp"
+#include "vid2vox/io/npy.hpp"
+
+namespace vid2vox::examples {
+
+namespace {
+
+using Array = xt::xtensor<float, 2>;
+
+void cut_rows(Array& values, std::size_t rows) {
+  std::vector<std::size_t> kept(rows);
+  std::iota(kept.begin(), kept.end(), std::size_t{0});
+  values = encoding::take_rows(values, kept);
+}
+
+void copy_rows(const Array& source, Array& target, std::size_t row) {
+  std::copy(source.data(), source.data() + source.size(), target.data() + row * target.shape(1));
+}
+
+template <class T>
+Eigen::Map<encoding::RowMatrix<T>> as_matrix(xt::xtensor<T, 2>& values) {
+  return {values.data(), static_cast<Eigen::Index>(values.shape(0)),
+          static_cast<Eigen::Index>(values.shape(1))};
+}
+
+/// Rows of the training or of the test segments that can be used.
+struct UsedRows {
+  std::vector<std::size_t> rows;
+  std::vector<std::size_t> segment;  // of each row
+  std::vector<std::size_t> lengths;  // of each segment, after dropping
+  std::size_t incomplete_features = 0;
+  std::size_t missing_targets = 0;
+};
+
+/// 1 for rows with any value among the targets.
+std::vector<char> measured_rows(const Array& targets) {
+  std::vector<char> measured(targets.shape(0), 0);
+  for (std::size_t i = 0; i < measured.size(); ++i) {
+    const float* row = targets.data() + i * targets.shape(1);
+    for (std::size_t j = 0; j < targets.shape(1) && measured[i] == 0; ++j) {
+      measured[i] = std::isnan(row[j]) ? 0 : 1;
+    }
+  }
+  return measured;
+}
+
+UsedRows used_rows(const RidgeData& data, bool test, const std::vector<char>& complete,
+                   const std::vector<char>& measured) {
+  UsedRows used;
+  for (const RidgeSegment& segment : data.segments) {
+    if (segment.test != test) continue;
+    std::size_t length = 0;
+    for (std::size_t row = segment.begin; row < segment.end; ++row) {
+      if (complete[row] == 0) {
+        ++used.incomplete_features;
+      } else if (measured[row] == 0) {
+        ++used.missing_targets;
+      } else {
+        used.rows.push_back(row);
+        used.segment.push_back(used.lengths.size());
+        ++length;
+      }
+    }
+    used.lengths.push_back(length);
+  }
+  std::erase(used.lengths, std::size_t{0});
+  constexpr std::size_t kFewest = 2;  // below, neither a fit nor a correlation is defined
+  if (used.rows.size() < kFewest) {
+    throw Error(fmt::format("{} usable rows ({} without features, {} without targets)",
+                            used.rows.size(), used.incomplete_features, used.missing_targets),
+                test ? "test rows" : "training rows", "give longer runs or other ranges");
+  }
+  return used;
+}
+
+void check_segments(const RidgeData& data) {
+  const std::size_t n = data.features.shape(0);
+  std::vector<char> taken(n, 0);
+  for (const RidgeSegment& segment : data.segments) {
+    const std::string where = fmt::format("rows {}:{}", segment.begin, segment.end);
+    if (segment.begin >= segment.end || segment.end > n) {
+      throw Error(fmt::format("no such rows among {}", n), where,
+                  "give begin:end with 0 <= begin < end <= number of rows");
+    }
+    std::size_t run_end = 0;
+    for (const std::size_t length : data.run_lengths) {
+      run_end += length;
+      if (segment.begin < run_end) break;
+    }
+    if (segment.end > run_end) {
+      throw Error("they reach from one run into the next", where, "give each run its own range");
+    }
+    for (std::size_t row = segment.begin; row < segment.end; ++row) {
+      if (taken[row]++ != 0) {
+        throw Error(fmt::format("row {} is in two ranges", row), where,
+                    "let training and test ranges not overlap");
+      }
+    }
+  }
+}
+
+double percent(std::size_t part, std::size_t whole) {
+  constexpr double kHundred = 100;
+  return whole == 0 ? 0 : kHundred * static_cast<double>(part) / static_cast<double>(whole);
+}
+
+/// One job; T is the precision of the products.
+template <class T>
+class RidgeJob {
+ public:
+  RidgeJob(RidgeData data, const RidgeJobOptions& options, StageTimer& timer)
+      : data_(std::move(data)), options_(options), timer_(timer) {}
+
+  RidgeJobResult run() {
+    timer_.start("delays");
+    prepare();
+    timer_.start("fit");
+    fit();
+    timer_.start("score");
+    score();
+    test_significance();
+    summarize();
+    timer_.finish();
+    return std::move(result_);
+  }
+
+ private:
+  using Values = xt::xtensor<T, 2>;
+
+  void say(const std::string& line) const {
+    if (options_.say) options_.say(line);
+  }
+  void warn(const std::string& line) {
+    say("warning: " + line);
+    warnings_.push_back(line);
+  }
+
+  void prepare() {
+    check_segments(data_);
+    std::vector<std::size_t> train;
+    for (const RidgeSegment& segment : data_.segments) {
+      for (std::size_t row = segment.begin; row < segment.end && !segment.test; ++row) {
+        train.push_back(row);
+      }
+    }
+    if (options_.features != encoding::Standardization::kNone) {
+      encoding::apply_standardizer(
+          encoding::learn_standardizer(data_.features, train, options_.features), data_.features);
+    }
+    Array delayed =
+        encoding::delay_features(data_.features, data_.run_lengths, options_.delays, options_.fill);
+    data_.features = Array::from_shape({0, 0});
+    const std::vector<char> complete = encoding::complete_rows(delayed);
+    const std::vector<char> measured = measured_rows(data_.targets);
+    train_ = used_rows(data_, false, complete, measured);
+    test_ = used_rows(data_, true, complete, measured);
+    x_train_ = encoding::take_rows(delayed, train_.rows);
+    x_test_ = encoding::take_rows(delayed, test_.rows);
+    y_train_ = encoding::take_rows(data_.targets, train_.rows);
+    y_test_ = encoding::take_rows(data_.targets, test_.rows);
+    data_.targets = Array::from_shape({0, 0});
+    if (options_.zscore_targets) {
+      encoding::zscore_runs(y_train_, train_.lengths);
+      encoding::zscore_runs(y_test_, test_.lengths);
+    }
+    const std::size_t dropped = train_.incomplete_features + test_.incomplete_features;
+    if (dropped > 0) say(fmt::format("{} rows without complete features are left out", dropped));
+    const std::size_t missing = train_.missing_targets + test_.missing_targets;
+    if (missing > 0) say(fmt::format("{} rows without any target are left out", missing));
+    say(fmt::format(
+        "{} training rows in {} runs, {} test rows in {}; {} features x {} delays, {} "
+        "targets",
+        train_.rows.size(), train_.lengths.size(), test_.rows.size(), test_.lengths.size(),
+        x_train_.shape(1) / options_.delays.size(), options_.delays.size(), y_train_.shape(1)));
+  }
+
+  void fit() {
+    encoding::RidgeOptions ridge;
+    ridge.alphas = options_.alphas;
+    ridge.choice =
+        options_.global_alpha ? encoding::AlphaChoice::kGlobal : encoding::AlphaChoice::kPerTarget;
+    ridge.progress = [this](std::size_t done, std::size_t total) {
+      say(fmt::format("ridge: step {} of {} (folds, then all training rows)", done, total));
+    };
+    Values x = x_train_;
+    x_train_ = Array::from_shape({0, 0});
+    Values y = y_train_;
+    y_train_ = Array::from_shape({0, 0});
+    const auto model = encoding::fit_ridge<T>(as_matrix(x), as_matrix(y), train_.segment, ridge);
+    say(encoding::describe(model));
+    note_model(model);
+    timer_.start("predict");
+    Values test = x_test_;
+    x_test_ = Array::from_shape({0, 0});
+    Values predicted = Values::from_shape({test.shape(0), y.shape(1)});
+    model.predict(as_matrix(test), as_matrix(predicted));
+    predicted_ = predicted;
+    if (options_.keep_weights) {
+      const auto weights = model.weights(0, model.targets());
+      result_.weights = Array::from_shape({test.shape(1), y.shape(1)});
+      as_matrix(result_.weights) = weights.template cast<float>();
+    }
+  }
+
+  void note_model(const encoding::RidgeModel<T>& model) {
+    result_.alpha = model.alpha;
+    for (const encoding::TargetFlag flag : model.flags) {
+      result_.flag.emplace_back(flag == encoding::TargetFlag::kFitted     ? "ok"
+                                : flag == encoding::TargetFlag::kConstant ? "constant"
+                                                                          : "nan");
+    }
+    n_constant_ = model.n_constant;
+    const std::size_t fitted = model.flags.size() - model.n_constant - model.n_not_finite;
+    auto& alpha = ridge_summary_;
+    alpha["form"] = model.primal() ? "primal" : "dual";
+    alpha["alphas"] = options_.alphas;
+    alpha["alpha_choice"] = options_.global_alpha ? "global" : "per target";
+    alpha["alpha_folds"] = model.folds;
+    alpha["n_alpha_lowest"] = model.n_at_lowest;
+    alpha["n_alpha_highest"] = model.n_at_highest;
+    const auto edge = [&](std::size_t count, const char* name) {
+      if (count == 0) return;
+      warnings_.push_back(fmt::format("{} of {} targets ({:.0f}%) chose the {} alpha of the grid",
+                                      count, fitted, percent(count, fitted), name));
+    };
+    edge(model.n_at_lowest, "lowest");
+    edge(model.n_at_highest, "highest");
+  }
+
+  void score() {
+    const encoding::Scores scores = encoding::score(predicted_, y_test_);
+    result_.r = scores.r;
+    result_.r2 = scores.r2;
+    const std::size_t n = y_test_.shape(0);
+    for (std::size_t j = 0; j < result_.r.size(); ++j) {
+      if (result_.flag[j] != "ok" || !std::isnan(result_.r[j])) continue;
+      bool finite = true;
+      bool constant = true;
+      for (std::size_t i = 0; i < n; ++i) {
+        finite = finite && std::isfinite(y_test_(i, j));
+        constant = constant && y_test_(i, j) == y_test_(0, j);
+      }
+      result_.flag[j] = !finite ? "nan" : constant ? "constant_in_test" : "constant_prediction";
+      if (finite && constant) ++n_constant_;
+    }
+    result_.names = data_.target_names;
+    for (std::size_t j = result_.names.size(); j < result_.r.size(); ++j) {
+      result_.names.push_back(std::to_string(j));
+    }
+  }
+
+  void test_significance() {
+    constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+    result_.p.assign(result_.r.size(), kNaN);
+    result_.q.assign(result_.r.size(), kNaN);
+    if (options_.permutations == 0) return;
+    timer_.start("permutations");
+    for (const std::size_t length : test_.lengths) {
+      if (length >= 2 * options_.min_shift) continue;
+      warn(fmt::format("a test run of {} rows is too short for shifts of at least {}: no p-values",
+                       length, options_.min_shift));
+      return;
+    }
+    const auto plan = encoding::plan_shifts(
+        test_.lengths, {.permutations = options_.permutations,
+                        .min_shift = options_.min_shift,
+                        .key = {options_.seed, 0, stream_of("circular shifts")}});
+    permutations_ = plan.permutations;
+    if (plan.permutations < options_.permutations) {
+      warn(fmt::format("the test runs allow {} distinct shifts; no p is below {:.2g}",
+                       plan.permutations, 1.0 / static_cast<double>(plan.permutations + 1)));
+    }
+    result_.p = encoding::permutation_p_values(predicted_, y_test_, test_.lengths, plan);
+    for (std::size_t j = 0; j < result_.p.size(); ++j) {
+      if (std::isnan(result_.r[j])) result_.p[j] = kNaN;
+    }
+    result_.q = encoding::benjamini_hochberg(result_.p).q;
+    for (const double q : result_.q) n_significant_ += q <= options_.fdr ? 1 : 0;
+  }
+
+  void summarize() {
+    constexpr double kMedian = 0.5;
+    constexpr double kP90 = 0.9;
+    auto& summary = result_.summary;
+    std::size_t n_nan = 0;
+    for (const std::string& flag : result_.flag) n_nan += flag == "nan" ? 1 : 0;
+    summary["median_r"] = encoding::quantile(result_.r, kMedian);
+    summary["p90_r"] = encoding::quantile(result_.r, kP90);
+    summary["median_r2"] = encoding::quantile(result_.r2, kMedian);
+    summary["n_targets"] = result_.r.size();
+    summary["n_constant"] = n_constant_;
+    summary["n_nan"] = n_nan;
+    summary["n_significant"] = n_significant_;
+    summary["fdr"] = options_.fdr;
+    summary["permutations"] = permutations_;
+    summary["train_rows"] = train_.rows.size();
+    summary["test_rows"] = test_.rows.size();
+    summary["rows_without_features"] = train_.incomplete_features + test_.incomplete_features;
+    summary["rows_without_targets"] = train_.missing_targets + test_.missing_targets;
+    summary["delays"] = options_.delays;
+    summary.update(ridge_summary_);
+    summary["precision"] = options_.float64 ? "float64" : "float32";
+    summary["seed"] = options_.seed;
+    summary["warnings"] = warnings_;
+    result_.test_rows = test_.rows;
+    if (options_.keep_predictions) {
+      result_.predictions = std::move(predicted_);
+      result_.test_targets = std::move(y_test_);
+    }
+  }
+
+  RidgeData data_;
+  const RidgeJobOptions& options_;
+  StageTimer& timer_;
+  RidgeJobResult result_;
+  UsedRows train_;
+  UsedRows test_;
+  Array x_train_, x_test_, y_train_, y_test_, predicted_;
+  nlohmann::ordered_json ridge_summary_;
+  std::vector<std::string> warnings_;
+  std::size_t n_constant_ = 0;
+  std::size_t n_significant_ = 0;
+  std::size_t permutations_ = 0;
+};
+
+/// RFC 4180: a cell with a comma, quote or line break stands in quotes.
+std::string csv_cell(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char character : text) {
+    if (character == '"') quoted += '"';
+    quoted += character;
+  }
+  return quoted + "\"";
+}
+
+}  // namespace
+
+std::size_t match_rows(RidgeRun& run, bool truncate) {
+  const std::size_t n_features = run.features.shape(0);
+  const std::size_t n_targets = run.targets.shape(0);
+  if (n_features == n_targets) return 0;
+  if (!truncate) {
+    throw Error(fmt::format("{} rows, but {} has {}", n_features, run.targets_name, n_targets),
+                run.features_name, "give features and targets of one run, or use --truncate");
+  }
+  const std::size_t rows = std::min(n_features, n_targets);
+  if (n_features > rows) cut_rows(run.features, rows);
+  if (n_targets > rows) cut_rows(run.targets, rows);
+  return std::max(n_features, n_targets) - rows;
+}
+
+RidgeData join_runs(std::vector<RidgeRun> runs, const std::vector<std::size_t>& test_runs,
+                    std::vector<std::string> target_names) {
+  if (runs.empty()) throw Error("no runs", "encoding model", "give at least one");
+  std::size_t n = 0;
+  RidgeData data;
+  for (const RidgeRun& run : runs) {
+    const auto check = [](const Array& values, const Array& first, const std::string& name,
+                          const std::string& first_name) {
+      if (values.shape(1) == first.shape(1)) return;
+      throw Error(
+          fmt::format("{} columns, but {} has {}", values.shape(1), first_name, first.shape(1)),
+          name, "give runs with the same columns");
+    };
+    check(run.features, runs[0].features, run.features_name, runs[0].features_name);
+    check(run.targets, runs[0].targets, run.targets_name, runs[0].targets_name);
+    const std::size_t length = run.features.shape(0);
+    data.run_lengths.push_back(length);
+    data.segments.push_back({n, n + length, false});
+    n += length;
+  }
+  for (const std::size_t test_run : test_runs) {
+    if (test_run >= runs.size()) {
+      throw Error(fmt::format("run {} of {}", test_run + 1, runs.size()), "test run",
+                  "runs count from 1 in the order of the files");
+    }
+    data.segments[test_run].test = true;
+  }
+  data.features = Array::from_shape({n, runs[0].features.shape(1)});
+  data.targets = Array::from_shape({n, runs[0].targets.shape(1)});
+  data.target_names = std::move(target_names);
+  std::size_t row = 0;
+  for (RidgeRun& run : runs) {
+    copy_rows(run.features, data.features, row);
+    copy_rows(run.targets, data.targets, row);
+    row += run.features.shape(0);
+    run = RidgeRun{};
+  }
+  return data;
+}
+
+RidgeJobResult run_ridge_job(RidgeData data, const RidgeJobOptions& options, StageTimer& timer) {
+  if (options.float64) return RidgeJob<double>(std::move(data), options, timer).run();
+  return RidgeJob<float>(std::move(data), options, timer).run();
+}
+
+void write_ridge_results(const std::filesystem::path& folder, const RidgeJobResult& result,
+                         StageTimer& timer) {
+  timer.start("write");
+  std::filesystem::create_directories(folder);
+  io::AtomicFile scores(folder / "scores.csv");
+  scores.write("target,r,r2,alpha,p,q,flag\n");
+  for (std::size_t j = 0; j < result.r.size(); ++j) {
+    scores.write(fmt::format("{},{:.9g},{:.9g},{:.9g},{:.9g},{:.9g},{}\n",
+                             csv_cell(result.names[j]), result.r[j], result.r2[j], result.alpha[j],
+                             result.p[j], result.q[j], result.flag[j]));
+  }
+  if (result.predictions.size() > 0) {
+    io::save_npy(folder / "predictions.npy", result.predictions);
+    io::save_npy(folder / "test_targets.npy", result.test_targets);
+    auto rows = xt::xtensor<std::int64_t, 1>::from_shape({result.test_rows.size()});
+    std::copy(result.test_rows.begin(), result.test_rows.end(), rows.begin());
+    io::save_npy(folder / "test_rows.npy", rows);
+  }
+  if (result.weights.size() > 0) io::save_npy(folder / "weights.npy", result.weights);
+  timer.finish();
+  nlohmann::ordered_json summary = result.summary;
+  summary["seconds"] = timer.total_seconds();
+  summary["seconds_per_stage"] = timer.seconds_per_stage();
+  summary["peak_memory_bytes"] = peak_memory_bytes();
+  constexpr int kIndent = 2;
+  io::AtomicFile file(folder / "summary.json");
+  file.write(summary.dump(kIndent) + "\n");
+  scores.commit();
+  file.commit();
+}
+
+}  // namespace vid2vox::examples

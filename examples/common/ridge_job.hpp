@@ -1,0 +1,96 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+#include <xtensor/xtensor.hpp>
+
+#include "common/stages.hpp"
+#include "vid2vox/encoding/delays.hpp"
+#include "vid2vox/encoding/standardize.hpp"
+
+// The encoding model of a set of runs, from features and targets on one clock to scores.csv: what
+// fit_ridge, video_to_brain_map and the demo do alike.
+
+namespace vid2vox::examples {
+
+/// Rows [begin, end) of all runs together that train or test. Each training segment is a fold, each
+/// test segment is shifted on its own in the permutation test. A segment lies within one run.
+struct RidgeSegment {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+  bool test = false;
+};
+
+/// Features and targets of all runs, one below the other.
+struct RidgeData {
+  xt::xtensor<float, 2> features;        // [n, d]; NaN rows are dropped TRs
+  xt::xtensor<float, 2> targets;         // [n, targets]
+  std::vector<std::size_t> run_lengths;  // delays never cross from one run into the next
+  std::vector<RidgeSegment> segments;
+  std::vector<std::string> target_names;  // [targets]; empty: numbers from 0
+};
+
+/// Features [n, d] and targets [n, targets] of one run, and the names to call them by in messages.
+struct RidgeRun {
+  xt::xtensor<float, 2> features;
+  xt::xtensor<float, 2> targets;
+  std::string features_name;
+  std::string targets_name;
+};
+
+/// Checks that both have the same number of rows; with `truncate` the longer is cut at its end.
+/// Returns how many rows were cut. Throws Error naming both and their rows.
+std::size_t match_rows(RidgeRun& run, bool truncate);
+
+/// Runs one below the other, each a segment; test_runs count from 0. Throws Error when the runs'
+/// columns differ, a test run does not exist or nothing is left to train.
+RidgeData join_runs(std::vector<RidgeRun> runs, const std::vector<std::size_t>& test_runs,
+                    std::vector<std::string> target_names);
+
+struct RidgeJobOptions {
+  std::vector<int> delays = {2, 3, 4, 5, 6};  // TR
+  encoding::DelayFill fill = encoding::DelayFill::kZero;
+  encoding::Standardization features = encoding::Standardization::kNone;
+  bool zscore_targets = false;  // each segment with its own mean and deviation
+  std::vector<double> alphas = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
+  bool global_alpha = false;
+  bool float64 = false;
+  std::size_t permutations = 1000;  // 0: no p-values
+  std::size_t min_shift = 5;        // TR; see encoding::PermutationOptions
+  std::uint64_t seed = 0;
+  double fdr = 0.05;
+  bool keep_predictions = false;
+  bool keep_weights = false;
+  std::function<void(const std::string&)> say;  // a line of progress or a warning; may be empty
+};
+
+/// Scores [targets]; NaN where not defined.
+struct RidgeJobResult {
+  std::vector<std::string> names;
+  std::vector<double> r, r2, alpha, p, q;
+  // "ok", "constant" (in training), "nan" (in training or test), "constant_in_test",
+  // "constant_prediction"
+  std::vector<std::string> flag;
+  nlohmann::ordered_json summary;      // what summary.json holds, but for time and memory
+  xt::xtensor<float, 2> predictions;   // [test rows, targets] on request
+  xt::xtensor<float, 2> test_targets;  // the same rows as measured
+  std::vector<std::size_t> test_rows;  // their rows among all runs
+  xt::xtensor<float, 2> weights;       // [d * delays, targets] on request
+};
+
+/// Standardize, delay, drop incomplete rows, fit, predict, score, test. The stages are timed as
+/// "delays", "fit", "predict", "score". Throws Error for segments that are empty or overlap.
+RidgeJobResult run_ridge_job(RidgeData data, const RidgeJobOptions& options, StageTimer& timer);
+
+/// Writes scores.csv and summary.json (with seconds and peak memory), and predictions.npy,
+/// test_targets.npy, test_rows.npy, weights.npy as far as they were kept, into `folder`, which is
+/// made. Each file appears only when complete, in the place of an earlier one.
+void write_ridge_results(const std::filesystem::path& folder, const RidgeJobResult& result,
+                         StageTimer& timer);
+
+}  // namespace vid2vox::examples

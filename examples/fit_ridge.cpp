@@ -1,0 +1,211 @@
+// Fits a ridge regression from features to many targets (voxels, parcels) and scores it on runs
+// that were left out.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/ridge_job.hpp"
+#include "common/run_main.hpp"
+#include "vid2vox/encoding/ridge.hpp"
+#include "vid2vox/io/time_series.hpp"
+
+namespace {
+
+using namespace vid2vox;
+using namespace vid2vox::examples;
+
+struct Arguments {
+  std::vector<std::string> features;
+  std::vector<std::string> targets;
+  std::vector<std::size_t> test_runs;
+  std::vector<std::string> train_ranges;
+  std::vector<std::string> test_ranges;
+  std::string delays = "2:6";
+  std::string alphas = "1e0:1e6:7";
+  std::string alpha = "per-target";
+  std::string fill = "zero";
+  std::string standardize = "none";
+  std::string standardize_targets = "none";
+  std::string out;
+  bool truncate = false;
+  RidgeJobOptions job;
+};
+
+void add_data_options(CLI::App& app, Arguments& a) {
+  app.add_option("--features", a.features,
+                 "Features, one file a run: npy, npz, tsv(.gz), csv or HDF5; first axis time (TR), "
+                 "the rest flattened")
+      ->required()
+      ->type_name("FILE");
+  app.add_option("--targets", a.targets,
+                 "Targets (BOLD) of the same runs in the same order, one row a TR")
+      ->required()
+      ->type_name("FILE");
+  app.add_option("--test-run", a.test_runs,
+                 "Run to test on, counted from 1 in the order of the files; may be repeated "
+                 "(default: the last run)")
+      ->type_name("K");
+  app.add_option("--train", a.train_ranges,
+                 "With one file: rows that train, begin:end from 0, end excluded; may be repeated, "
+                 "each range is a fold")
+      ->type_name("BEGIN:END");
+  app.add_option("--test", a.test_ranges, "With one file: rows that test, as --train")
+      ->type_name("BEGIN:END");
+  app.add_flag("--truncate", a.truncate,
+               "Cut the longer of features and targets at its end (default: an error)");
+  app.add_option("--out", a.out, "Folder for scores.csv and summary.json")
+      ->required()
+      ->type_name("DIR");
+}
+
+void add_model_options(CLI::App& app, Arguments& a) {
+  app.add_option("--delays", a.delays, "Delays of the features in TR: 2:6, 4 or 2,4,6")
+      ->capture_default_str();
+  app.add_option("--fill", a.fill,
+                 "Rows that a delay would take from before the run: zero, or drop them")
+      ->check(CLI::IsMember({"zero", "drop"}))
+      ->capture_default_str();
+  app.add_option("--standardize", a.standardize,
+                 "Features before the delays, learned on training rows: none, center or zscore "
+                 "(the ridge centers in any case)")
+      ->check(CLI::IsMember({"none", "center", "zscore"}))
+      ->capture_default_str();
+  app.add_option("--standardize-targets", a.standardize_targets,
+                 "Targets: none, or run (z-score each run with its own mean and deviation)")
+      ->check(CLI::IsMember({"none", "run"}))
+      ->capture_default_str();
+  app.add_option("--alphas", a.alphas,
+                 "Regularization: first:last:count (logarithmic steps), or a list 1,10,100; chosen "
+                 "by cross-validation over the training runs")
+      ->capture_default_str();
+  app.add_option("--alpha", a.alpha, "One alpha for each target, or one for all")
+      ->check(CLI::IsMember({"per-target", "global"}))
+      ->capture_default_str();
+  app.add_flag("--float64", a.job.float64, "Products in double precision (default: single)");
+}
+
+void add_test_options(CLI::App& app, Arguments& a) {
+  app.add_option("--permutations", a.job.permutations,
+                 "Circular shifts for the p-values; all distinct ones if there are fewer; 0: none")
+      ->capture_default_str();
+  app.add_option("--min-shift", a.job.min_shift, "Smallest circular shift, TR")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--fdr", a.job.fdr, "False-discovery rate that counts as significant")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--seed", a.job.seed, "Seed of the permutations")->capture_default_str();
+  app.add_flag(
+      "--save-predictions", a.job.keep_predictions,
+      "Also write predictions.npy, test_targets.npy [test rows, targets] and test_rows.npy");
+  app.add_flag("--save-weights", a.job.keep_weights,
+               "Also write weights.npy [features x delays, targets]");
+}
+
+RidgeSegment parse_range(const std::string& text, bool test) {
+  const std::size_t colon = text.find(':');
+  const auto number = [&](std::string_view digits) {
+    std::size_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (digits.empty() || error != std::errc() || end != digits.data() + digits.size()) {
+      throw Error("no range of rows", "\"" + text + "\"", "write begin:end, for example 0:75");
+    }
+    return value;
+  };
+  if (colon == std::string::npos) number("");
+  const std::string_view view = text;
+  return {number(view.substr(0, colon)), number(view.substr(colon + 1)), test};
+}
+
+RidgeData load(const Arguments& a) {
+  if (a.features.size() != a.targets.size()) {
+    throw Error(
+        fmt::format("{} files of features, {} of targets", a.features.size(), a.targets.size()),
+        "fit_ridge", "give one of each for every run, in the same order");
+  }
+  const bool ranges = !a.train_ranges.empty() || !a.test_ranges.empty();
+  if (ranges && (a.features.size() > 1 || !a.test_runs.empty())) {
+    throw Error("--train and --test are for a single file", "fit_ridge",
+                "with several runs choose --test-run");
+  }
+  if (a.features.size() == 1 && (a.train_ranges.empty() || a.test_ranges.empty())) {
+    throw Error("one run only", "fit_ridge",
+                "say which rows train and test (--train 0:75 --test 75:150), or give more runs");
+  }
+  std::vector<RidgeRun> runs;
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < a.features.size(); ++i) {
+    io::TimeSeries targets = io::load_time_series(a.targets[i]);
+    if (i == 0) names = std::move(targets.names);
+    runs.push_back({std::move(io::load_time_series(a.features[i]).values),
+                    std::move(targets.values), a.features[i], a.targets[i]});
+    const std::size_t cut = match_rows(runs.back(), a.truncate);
+    fmt::print("run {}: {} rows, {} features, {} targets{}\n", i + 1, runs.back().features.shape(0),
+               runs.back().features.shape(1), runs.back().targets.shape(1),
+               cut > 0 ? fmt::format(" ({} rows cut)", cut) : "");
+  }
+  std::vector<std::size_t> test_runs;
+  for (const std::size_t run : a.test_runs) {
+    if (run == 0) throw Error("run 0", "--test-run", "runs count from 1");
+    test_runs.push_back(run - 1);
+  }
+  if (test_runs.empty()) test_runs.push_back(a.features.size() - 1);
+  RidgeData data = join_runs(std::move(runs), test_runs, std::move(names));
+  if (ranges) {
+    data.segments.clear();
+    for (const std::string& text : a.train_ranges) {
+      data.segments.push_back(parse_range(text, false));
+    }
+    for (const std::string& text : a.test_ranges) data.segments.push_back(parse_range(text, true));
+  }
+  return data;
+}
+
+void fit(Arguments& a) {
+  StageTimer timer("load");
+  a.job.delays = encoding::parse_delays(a.delays);
+  a.job.alphas = encoding::parse_alphas(a.alphas);
+  a.job.global_alpha = a.alpha == "global";
+  a.job.fill = a.fill == "zero" ? encoding::DelayFill::kZero : encoding::DelayFill::kMissing;
+  a.job.features = a.standardize == "none"     ? encoding::Standardization::kNone
+                   : a.standardize == "center" ? encoding::Standardization::kCenter
+                                               : encoding::Standardization::kZscore;
+  a.job.zscore_targets = a.standardize_targets == "run";
+  a.job.say = [](const std::string& line) {
+    fmt::print("{}\n", line);
+    std::fflush(stdout);
+  };
+  const RidgeJobResult result = run_ridge_job(load(a), a.job, timer);
+  write_ridge_results(a.out, result, timer);
+  const auto& summary = result.summary;
+  const auto figure = [&](const char* name) {
+    return summary[name].is_number() ? fmt::format("{:.4f}", summary[name].get<double>()) : "none";
+  };
+  fmt::print(
+      "\nmedian r {}, 90th percentile {}, median R2 {}; {} of {} targets significant at FDR "
+      "{}; {} constant, {} with NaN\nwritten: {}/scores.csv, {}/summary.json\n",
+      figure("median_r"), figure("p90_r"), figure("median_r2"),
+      summary["n_significant"].get<std::size_t>(), summary["n_targets"].get<std::size_t>(),
+      a.job.fdr, summary["n_constant"].get<std::size_t>(), summary["n_nan"].get<std::size_t>(),
+      a.out, a.out);
+  timer.print();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Arguments arguments;
+  CLI::App app(
+      "Ridge regression from features to BOLD with delays, alpha by cross-validation over whole "
+      "runs, and scores on held-out runs: scores.csv (target, r, r2, alpha, p, q, flag) and "
+      "summary.json.");
+  add_data_options(app, arguments);
+  add_model_options(app, arguments);
+  add_test_options(app, arguments);
+  return run_main(app, argc, argv, [&] { fit(arguments); });
+}
