@@ -39,6 +39,7 @@
 #include "vid2vox/layers/activation.hpp"
 #include "vid2vox/layers/axial_attention.hpp"
 #include "vid2vox/layers/batch_norm.hpp"
+#include "vid2vox/layers/check_gradients.hpp"
 #include "vid2vox/layers/codebook.hpp"
 #include "vid2vox/layers/conv3d.hpp"
 #include "vid2vox/layers/conv_transpose3d.hpp"

@@ -22,12 +22,18 @@ class PreNormResidual {
   static constexpr std::size_t buffer_count = 0;
 
   template <SampleShape S>
+  static constexpr SampleShape output_shape() {
+    return NormLayer::template output_shape<S>();
+  }
+  template <SampleShape S>
   static constexpr std::size_t saved_count(std::size_t batch) {
     return aligned_count(batch * S.size()) + aligned_count(Inner::template saved_count<S>(batch));
   }
   template <SampleShape S>
   static constexpr std::size_t scratch_count(std::size_t batch) {
-    return Inner::template scratch_count<S>(batch) + 2 * aligned_count(batch * S.size());
+    return std::max(Inner::template scratch_count<S>(batch),
+                    NormLayer::template scratch_count<S>(batch)) +
+           2 * aligned_count(batch * S.size());
   }
 
   template <SampleShape S, class... Extra>
@@ -56,7 +62,7 @@ class PreNormResidual {
     Inner::template backward<S>(context, inner_state(state), saved, saved + aligned_count(size),
                                 d_inner, d_norm, gradients + NormLayer::parameter_count, extra...);
     NormLayer::template backward<S>(context, state, x, nullptr, d_norm, dx, gradients);
-    ops::Pointwise<device>::accumulate(size, dy, dx);
+    if (dx != nullptr) ops::Pointwise<device>::accumulate(size, dy, dx);
   }
 
   static State<T> inner_state(const State<T>& state) {
