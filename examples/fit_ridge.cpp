@@ -31,6 +31,7 @@ struct Arguments {
   std::string fill = "zero";
   std::string standardize = "none";
   std::string standardize_targets = "none";
+  std::string null = "shifts";
   std::string out;
   bool truncate = false;
   RidgeJobOptions job;
@@ -91,7 +92,15 @@ void add_model_options(CLI::App& app, Arguments& a) {
 
 void add_test_options(CLI::App& app, Arguments& a) {
   app.add_option("--permutations", a.job.permutations,
-                 "Circular shifts for the p-values; all distinct ones if there are fewer; 0: none")
+                 "Permutations for the p-values; all distinct shifts if there are fewer; 0: none")
+      ->capture_default_str();
+  app.add_option("--null", a.null,
+                 "Permutations of each test run: circular shifts, or blocks in random order (for "
+                 "small p in short runs)")
+      ->check(CLI::IsMember({"shifts", "blocks"}))
+      ->capture_default_str();
+  app.add_option("--block-length", a.job.block_length, "Length of the blocks, TR")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--min-shift", a.job.min_shift, "Smallest circular shift, TR")
       ->check(CLI::PositiveNumber)
@@ -175,6 +184,7 @@ void fit(Arguments& a) {
   a.job.features = a.standardize == "none"     ? encoding::Standardization::kNone
                    : a.standardize == "center" ? encoding::Standardization::kCenter
                                                : encoding::Standardization::kZscore;
+  a.job.blocks = a.null == "blocks";
   a.job.zscore_targets = a.standardize_targets == "run";
   a.job.say = [](const std::string& line) {
     fmt::print("{}\n", line);

@@ -262,28 +262,42 @@ class RidgeJob {
     }
   }
 
-  void test_significance() {
-    constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-    result_.p.assign(result_.r.size(), kNaN);
-    result_.q.assign(result_.r.size(), kNaN);
-    if (options_.permutations == 0) return;
-    timer_.start("permutations");
-    for (const std::size_t length : test_.lengths) {
-      if (length >= 2 * options_.min_shift) continue;
-      warn(fmt::format("a test run of {} rows is too short for shifts of at least {}: no p-values",
-                       length, options_.min_shift));
-      return;
-    }
+  void permute_shifts() {
     const auto plan = encoding::plan_shifts(
         test_.lengths, {.permutations = options_.permutations,
                         .min_shift = options_.min_shift,
                         .key = {options_.seed, 0, stream_of("circular shifts")}});
     permutations_ = plan.permutations;
     if (plan.permutations < options_.permutations) {
-      warn(fmt::format("the test runs allow {} distinct shifts; no p is below {:.2g}",
-                       plan.permutations, 1.0 / static_cast<double>(plan.permutations + 1)));
+      warn(
+          fmt::format("the test runs allow {} distinct shifts, so no p is below {:.2g}; block "
+                      "permutations (--null blocks) go further",
+                      plan.permutations, 1.0 / static_cast<double>(plan.permutations + 1)));
     }
     result_.p = encoding::permutation_p_values(predicted_, y_test_, test_.lengths, plan);
+  }
+
+  void permute_blocks() {
+    const auto plan = encoding::plan_blocks(
+        test_.lengths, {.permutations = options_.permutations,
+                        .block_length = options_.block_length,
+                        .key = {options_.seed, 0, stream_of("block permutations")}});
+    permutations_ = plan.permutations;
+    result_.p = encoding::permutation_p_values(predicted_, y_test_, test_.lengths, plan);
+  }
+
+  void test_significance() {
+    constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+    result_.p.assign(result_.r.size(), kNaN);
+    result_.q.assign(result_.r.size(), kNaN);
+    if (options_.permutations == 0) return;
+    timer_.start("permutations");
+    try {
+      options_.blocks ? permute_blocks() : permute_shifts();
+    } catch (const Error& error) {  // short test runs: the scores are still good
+      warn(fmt::format("no p-values: {}", error.what()));
+      return;
+    }
     for (std::size_t j = 0; j < result_.p.size(); ++j) {
       if (std::isnan(result_.r[j])) result_.p[j] = kNaN;
     }
@@ -305,6 +319,7 @@ class RidgeJob {
     summary["n_nan"] = n_nan;
     summary["n_significant"] = n_significant_;
     summary["fdr"] = options_.fdr;
+    summary["null"] = options_.blocks ? "block permutations" : "circular shifts";
     summary["permutations"] = permutations_;
     summary["train_rows"] = train_.rows.size();
     summary["test_rows"] = test_.rows.size();

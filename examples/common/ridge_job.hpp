@@ -61,7 +61,9 @@ struct RidgeJobOptions {
   bool global_alpha = false;
   bool float64 = false;
   std::size_t permutations = 1000;  // 0: no p-values
+  bool blocks = false;              // block permutations instead of circular shifts
   std::size_t min_shift = 5;        // TR; see encoding::PermutationOptions
+  std::size_t block_length = 10;    // TR; see encoding::BlockOptions
   std::uint64_t seed = 0;
   double fdr = 0.05;
   bool keep_predictions = false;

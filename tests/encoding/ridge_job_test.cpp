@@ -157,6 +157,18 @@ TEST_CASE("rows before a run's start are zeros or dropped") {
   CHECK(result.summary["test_rows"] == kRows - 3);
 }
 
+TEST_CASE("block permutations reach smaller p than a short run's shifts") {
+  auto options = job_options();
+  const auto shifts = run_job(make_data(), options);
+  options.blocks = true;
+  const auto blocks = run_job(make_data(), options);
+  CHECK(shifts.summary["permutations"] == kRows - 2 * options.min_shift + 1);
+  CHECK(blocks.summary["permutations"] == 1000);
+  CHECK(shifts.p[0] == Approx(1.0 / (kRows - 2 * 5 + 2)));
+  CHECK(blocks.p[0] == Approx(1.0 / 1001));
+  CHECK(blocks.r == shifts.r);
+}
+
 TEST_CASE("test runs too short for shifts have no p-values, with a warning") {
   auto options = job_options();
   options.min_shift = 61;
@@ -164,7 +176,7 @@ TEST_CASE("test runs too short for shifts have no p-values, with a warning") {
   CHECK(std::isnan(result.p[0]));
   CHECK(result.summary["n_significant"] == 0);
   REQUIRE_FALSE(result.summary["warnings"].empty());
-  CHECK(result.summary["warnings"].dump().find("too short for shifts") != std::string::npos);
+  CHECK(result.summary["warnings"].dump().find("too few for shifts") != std::string::npos);
 }
 
 TEST_CASE("results are written whole, over earlier ones, and NaN stays readable") {

@@ -108,6 +108,46 @@ TEST_CASE("p-values are calibrated on autocorrelated data without a relation") {
   }
 }
 
+TEST_CASE("block permutations move whole blocks within their run, and their p is by definition") {
+  const std::vector<std::size_t> runs = {53, 60};
+  const auto plan = plan_blocks(runs, {.permutations = 50, .block_length = 10, .key = {3, 0, 0}});
+  const auto prediction = autoregressive(113, 70, 0.5, 1);
+  const auto target = autoregressive(113, 70, 0.5, 2);
+  const auto p = permutation_p_values(prediction, target, runs, plan);
+  const auto observed = score(prediction, target).r;
+  std::vector<double> exceeding(70, 0);
+  for (std::size_t permutation = 0; permutation < 50; ++permutation) {
+    const std::uint32_t* source = plan.sources.data() + permutation * 113;
+    auto permuted = prediction;
+    std::set<std::uint32_t> seen;
+    std::size_t seams = 0;
+    for (std::size_t i = 0; i < 113; ++i) {
+      CHECK((i < 53) == (source[i] < 53));  // stays within its run
+      seen.insert(source[i]);
+      if (i > 0 && i != 53 && source[i] != source[i - 1] + 1) ++seams;
+      for (std::size_t j = 0; j < 70; ++j) permuted(i, j) = prediction(source[i], j);
+    }
+    CHECK(seen.size() == 113);
+    CHECK(seams <= 5 + 6 + 2);  // one a block, and where each ring is cut open
+    const auto r = score(permuted, target).r;
+    for (std::size_t j = 0; j < 70; ++j) exceeding[j] += r[j] >= observed[j] ? 1 : 0;
+  }
+  for (std::size_t j = 0; j < 70; ++j) CHECK(p[j] == Approx((1 + exceeding[j]) / 51));
+  const auto again = plan_blocks(runs, {.permutations = 50, .block_length = 10, .key = {3, 0, 0}});
+  CHECK(plan.sources == again.sources);
+}
+
+TEST_CASE("block permutations are calibrated, down to small p") {
+  const std::size_t targets = 3000;
+  const std::vector<std::size_t> runs = {75};
+  const auto plan = plan_blocks(runs, {.permutations = 500});
+  const auto p = permutation_p_values(autoregressive(75, targets, 0.7, 11),
+                                      autoregressive(75, targets, 0.7, 12), runs, plan);
+  // Standard errors 0.004 and 0.0018; see BlockOptions for what blocks of 10 rows add.
+  CHECK(fraction_below(p, 0.05) == Approx(0.055).margin(0.015));
+  CHECK(fraction_below(p, 0.01) == Approx(0.012).margin(0.006));
+}
+
 TEST_CASE("constant and missing targets have no p-value") {
   const std::vector<std::size_t> runs = {40};
   const auto prediction = autoregressive(40, 3, 0.3, 1);
@@ -167,6 +207,13 @@ TEST_CASE("permutation tests with impossible arguments") {
   const auto plan = plan_shifts(runs, {.permutations = 10, .min_shift = 5});
   const auto values = autoregressive(19, 2, 0, 1);
   CHECK_THROWS_AS(permutation_p_values(values, autoregressive(18, 2, 0, 1), runs, plan), Error);
+  CHECK_THROWS_AS(plan_blocks(runs, {.permutations = 10, .block_length = 4}), Error);
+  CHECK_THROWS_AS(plan_blocks(runs, {.permutations = 0, .block_length = 2}), Error);
+  CHECK_THROWS_AS(plan_blocks(runs, {.permutations = 10, .block_length = 0}), Error);
   const std::vector<std::size_t> wrong = {18};
+  CHECK_THROWS_AS(
+      permutation_p_values(autoregressive(18, 2, 0, 1), autoregressive(18, 2, 0, 1), wrong,
+                           plan_blocks(runs, {.permutations = 5, .block_length = 2})),
+      Error);
   CHECK_THROWS_AS(permutation_p_values(values, values, wrong, plan), Error);
 }
