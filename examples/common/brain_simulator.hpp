@@ -38,7 +38,7 @@ struct VisualField {
 struct Parcel {
   std::string label{};
   Driver driver = Driver::kNone;
-  VisualField field{};      // for contrast and motion
+  VisualField field{};    // for contrast and motion
   char hemisphere = 'L';  // 'L' or 'R'
   // Place on a schematic lateral view, 0 to 1: x from the back of the brain to its front, y from
   // bottom to top.
