@@ -13,8 +13,9 @@ if(VID2VOX_NATIVE)
   if(VID2VOX_HAS_MARCH_NATIVE)
     target_compile_options(vid2vox_own INTERFACE -march=native)
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-      # GCC 12's own AVX-512 intrinsics set this warning off (GCC bug 105593).
-      target_compile_options(vid2vox_own INTERFACE -Wno-maybe-uninitialized)
+      # False alarms of GCC 12: its own AVX-512 intrinsics (bug 105593), and "literal" + string
+      # (bug 105651).
+      target_compile_options(vid2vox_own INTERFACE -Wno-maybe-uninitialized -Wno-restrict)
     endif()
   endif()
 endif()

@@ -1,0 +1,44 @@
+#include "common/model_jobs.hpp"
+
+#include <algorithm>
+
+#include "vid2vox/core/error.hpp"
+#include "vid2vox/io/safetensors.hpp"
+
+namespace vid2vox::examples {
+
+const ModelJobs& jobs_for(const std::string& model) {
+  for (const ModelJobs* jobs : {&tiny_jobs(), &videogpt_jobs(), &study_jobs()}) {
+    if (jobs->name() == model) return *jobs;
+  }
+  throw Error("there is no preset of this name", "model '" + model + "'",
+              "choose study, videogpt or tiny");
+}
+
+std::filesystem::path checkpoint_file(const std::filesystem::path& path) {
+  const std::filesystem::path file =
+      std::filesystem::is_directory(path) ? path / "model.safetensors" : path;
+  if (!std::filesystem::exists(file)) {
+    throw Error("there is no such checkpoint", file.string(),
+                "give a safetensors file or the output folder of a training program");
+  }
+  return file;
+}
+
+const ModelJobs& jobs_for_checkpoint(const std::filesystem::path& path, const std::string& model) {
+  if (!model.empty()) return jobs_for(model);
+  const std::filesystem::path name = checkpoint_file(path);
+  const io::SafetensorsFile file(name);
+  const auto found = file.metadata().find("model");
+  if (found == file.metadata().end()) {
+    throw Error("its metadata do not name a preset", name.string(), "name it with --model");
+  }
+  return jobs_for(found->second);
+}
+
+std::uint64_t default_t_max(std::uint64_t steps) {
+  constexpr std::uint64_t kShortest = 1000;
+  return std::max(steps, kShortest);
+}
+
+}  // namespace vid2vox::examples
