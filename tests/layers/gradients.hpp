@@ -1,5 +1,6 @@
 #pragma once
 
+#include "ops/threads.hpp"
 #include "support/catch.hpp"
 #include "vid2vox/layers/check_gradients.hpp"
 
@@ -14,6 +15,7 @@ inline constexpr double kGradientTolerance = 1e-6;
 /// Checks a layer with two seeds.
 template <class L, SampleShape S, std::size_t Memory = 0>
 void require_gradients(GradientCheckOptions options = {}) {
+  const Threads one(1);  // these layers are too small to share among threads
   for (const std::uint64_t seed : {1U, 2U}) {
     options.seed = seed;
     const GradientReport report = check_gradients<L, S, Memory>(options);
