@@ -190,7 +190,9 @@ void fit(Arguments& a) {
     fmt::print("{}\n", line);
     std::fflush(stdout);
   };
-  const RidgeJobResult result = run_ridge_job(load(a), a.job, timer);
+  RidgeData data = load(a);
+  make_folder(a.out);  // before the work, so that a bad path fails early
+  const RidgeJobResult result = run_ridge_job(std::move(data), a.job, timer);
   write_ridge_results(a.out, result, timer);
   const auto& summary = result.summary;
   const auto figure = [&](const char* name) {

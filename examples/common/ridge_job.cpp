@@ -30,6 +30,19 @@ void copy_rows(const Array& source, Array& target, std::size_t row) {
   std::copy(source.data(), source.data() + source.size(), target.data() + row * target.shape(1));
 }
 
+/// The array in precision T; float32 is moved, not copied.
+template <class T>
+xt::xtensor<T, 2> take_as(Array& values) {
+  xt::xtensor<T, 2> taken;
+  if constexpr (std::is_same_v<T, float>) {
+    taken = std::move(values);
+  } else {
+    taken = values;
+  }
+  values = Array::from_shape({0, 0});
+  return taken;
+}
+
 template <class T>
 Eigen::Map<encoding::RowMatrix<T>> as_matrix(xt::xtensor<T, 2>& values) {
   return {values.data(), static_cast<Eigen::Index>(values.shape(0)),
@@ -195,19 +208,16 @@ class RidgeJob {
     ridge.progress = [this](std::size_t done, std::size_t total) {
       say(fmt::format("ridge: step {} of {} (folds, then all training rows)", done, total));
     };
-    Values x = x_train_;
-    x_train_ = Array::from_shape({0, 0});
-    Values y = y_train_;
-    y_train_ = Array::from_shape({0, 0});
+    Values x = take_as<T>(x_train_);
+    Values y = take_as<T>(y_train_);
     const auto model = encoding::fit_ridge<T>(as_matrix(x), as_matrix(y), train_.segment, ridge);
     say(encoding::describe(model));
     note_model(model);
     timer_.start("predict");
-    Values test = x_test_;
-    x_test_ = Array::from_shape({0, 0});
+    Values test = take_as<T>(x_test_);
     Values predicted = Values::from_shape({test.shape(0), y.shape(1)});
     model.predict(as_matrix(test), as_matrix(predicted));
-    predicted_ = predicted;
+    predicted_ = std::move(predicted);
     if (options_.keep_weights) {
       const auto weights = model.weights(0, model.targets());
       result_.weights = Array::from_shape({test.shape(1), y.shape(1)});
@@ -418,6 +428,15 @@ RidgeData join_runs(std::vector<RidgeRun> runs, const std::vector<std::size_t>& 
   return data;
 }
 
+void make_folder(const std::filesystem::path& folder) {
+  std::error_code failure;
+  std::filesystem::create_directories(folder, failure);
+  if (failure) {
+    throw Error("cannot make the folder: " + failure.message(), folder.string(),
+                "check the path and its permissions");
+  }
+}
+
 RidgeJobResult run_ridge_job(RidgeData data, const RidgeJobOptions& options, StageTimer& timer) {
   if (options.float64) return RidgeJob<double>(std::move(data), options, timer).run();
   return RidgeJob<float>(std::move(data), options, timer).run();
@@ -426,7 +445,7 @@ RidgeJobResult run_ridge_job(RidgeData data, const RidgeJobOptions& options, Sta
 void write_ridge_results(const std::filesystem::path& folder, const RidgeJobResult& result,
                          StageTimer& timer) {
   timer.start("write");
-  std::filesystem::create_directories(folder);
+  make_folder(folder);
   io::AtomicFile scores(folder / "scores.csv");
   scores.write("target,r,r2,alpha,p,q,flag\n");
   for (std::size_t j = 0; j < result.r.size(); ++j) {

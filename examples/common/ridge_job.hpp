@@ -89,6 +89,9 @@ struct RidgeJobResult {
 /// "delays", "fit", "predict", "score". Throws Error for segments that are empty or overlap.
 RidgeJobResult run_ridge_job(RidgeData data, const RidgeJobOptions& options, StageTimer& timer);
 
+/// Makes the folder for results, with those above it. Throws Error if that fails.
+void make_folder(const std::filesystem::path& folder);
+
 /// Writes scores.csv and summary.json (with seconds and peak memory), and predictions.npy,
 /// test_targets.npy, test_rows.npy, weights.npy as far as they were kept, into `folder`, which is
 /// made. Each file appears only when complete, in the place of an earlier one.

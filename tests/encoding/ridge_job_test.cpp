@@ -189,7 +189,7 @@ TEST_CASE("results are written whole, over earlier ones, and NaN stays readable"
   StageTimer timer;
   const auto result = run_ridge_job(std::move(data), options, timer);
   const auto out = folder.path() / "new" / "out";
-  std::filesystem::create_directories(out);
+  make_folder(out);
   std::ofstream(out / "scores.csv") << "old";
   write_ridge_results(out, result, timer);
   const std::string scores = text_of(out / "scores.csv");
@@ -214,6 +214,7 @@ TEST_CASE("results are written whole, over earlier ones, and NaN stays readable"
     CHECK(entry.path().extension() != ".tmp");
   }
   CHECK(files == 5);
+  CHECK_THROWS_AS(make_folder(out / "scores.csv" / "below"), Error);
 }
 
 TEST_CASE("rows that do not match are an error that names both files, or are cut") {
