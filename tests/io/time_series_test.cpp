@@ -67,7 +67,9 @@ TEST_CASE("time series: a list is one column") {
   const Files files;
   const xt::xtensor<float, 1> list{1, 2, 3};
   save_npy(files.path("list.npy"), list);
-  CHECK(holds(load_time_series(files.path("list.npy")).values, {3, 1}, {1, 2, 3}));
+  const auto series = load_time_series(files.path("list.npy"));
+  CHECK(holds(series.values, {3, 1}, {1, 2, 3}));
+  CHECK(holds(xt::eval(series.values + series.values), {3, 1}, {2, 4, 6}));
 }
 
 TEST_CASE("time series: in tables, times are no series") {

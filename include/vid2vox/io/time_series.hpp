@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <filesystem>
 #include <string>
@@ -8,6 +9,7 @@
 #include <utility>
 #include <vector>
 #include <xtensor/xarray.hpp>
+#include <xtensor/xstrides.hpp>
 #include <xtensor/xtensor.hpp>
 
 #include "vid2vox/core/error.hpp"
@@ -55,7 +57,7 @@ inline TimeSeries series_of_table(const std::filesystem::path& path) {
 }
 
 /// First axis time, the others flattened; columns are named by their number.
-inline TimeSeries series_of_array(const xt::xarray<float>& array, const std::string& where) {
+inline TimeSeries series_of_array(xt::xarray<float> array, const std::string& where) {
   if (array.dimension() == 0) {
     throw Error("a single number is no time series", where,
                 "give an array whose first axis is time");
@@ -64,8 +66,13 @@ inline TimeSeries series_of_array(const xt::xarray<float>& array, const std::str
   std::size_t columns = 1;
   for (std::size_t axis = 1; axis < array.dimension(); ++axis) columns *= array.shape(axis);
   TimeSeries series;
-  series.values = xt::xtensor<float, 2>::from_shape({rows, columns});
-  std::copy(array.begin(), array.end(), series.values.begin());
+  // Takes over the memory: whole-brain series are too large to hold twice.
+  const std::array<std::size_t, 2> shape{rows, columns};
+  std::array<std::ptrdiff_t, 2> strides{};
+  xt::compute_strides(shape, xt::layout_type::row_major, strides);
+  series.values =
+      xt::xtensor<float, 2>(std::move(array.storage()), std::array<std::size_t, 2>(shape),
+                            std::array<std::ptrdiff_t, 2>(strides));
   for (std::size_t i = 0; i < columns; ++i) series.names.push_back(std::to_string(i));
   return series;
 }
