@@ -1,0 +1,175 @@
+#include "vid2vox/backend/cpu/conv3d.hpp"
+
+#include "ops/arrays.hpp"
+#include "ops/threads.hpp"
+
+namespace vid2vox {
+namespace {
+
+using ops::Conv3dGeometry;
+using testing::check_accuracy;
+using testing::normal;
+using Conv = ops::Conv3d<cpu>;
+
+/// Output extents of a convolution with `after` zeros behind the last element.
+Conv3dGeometry make(std::size_t batch, Extent3 in, int cin, int cout, Extent3 kernel,
+                    Extent3 stride, Extent3 pad, Extent3 after) {
+  const auto extent = [](int size, int k, int s, int before, int behind) {
+    return (size + before + behind - k) / s + 1;
+  };
+  return {.batch = batch,
+          .in = in,
+          .in_channels = cin,
+          .out = {extent(in.t, kernel.t, stride.t, pad.t, after.t),
+                  extent(in.h, kernel.h, stride.h, pad.h, after.h),
+                  extent(in.w, kernel.w, stride.w, pad.w, after.w)},
+          .out_channels = cout,
+          .kernel = kernel,
+          .stride = stride,
+          .pad = pad};
+}
+
+const Conv3dGeometry kCases[] = {
+    make(2, {4, 5, 6}, 3, 4, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}),
+    make(1, {4, 8, 6}, 3, 5, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}),
+    make(2, {3, 8, 6}, 2, 3, {4, 4, 4}, {1, 2, 2}, {2, 1, 1}, {1, 1, 1}),
+    // Asymmetric padding, odd extents, a stride that does not divide.
+    make(1, {5, 7, 9}, 2, 3, {2, 3, 4}, {2, 3, 1}, {1, 0, 2}, {0, 2, 1}),
+    // Kernel larger than the extent.
+    make(2, {1, 2, 1}, 3, 2, {4, 4, 3}, {1, 1, 1}, {2, 2, 1}, {1, 1, 1}),
+    make(1, {1, 1, 1}, 1, 1, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}),
+    // More rows and columns than a tile.
+    make(1, {3, 12, 11}, 40, 9, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}),
+    make(3, {2, 3, 5}, 7, 6, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}),
+};
+
+std::size_t x_size(const Conv3dGeometry& g) {
+  return g.batch * g.in.volume() * static_cast<std::size_t>(g.in_channels);
+}
+std::size_t y_size(const Conv3dGeometry& g) {
+  return g.batch * g.out.volume() * static_cast<std::size_t>(g.out_channels);
+}
+std::size_t w_size(const Conv3dGeometry& g) {
+  return g.kernel.volume() * static_cast<std::size_t>(g.in_channels) *
+         static_cast<std::size_t>(g.out_channels);
+}
+
+/// Calls body(x index, w index, y index) for every product of the convolution.
+template <class Body>
+void for_each_product(const Conv3dGeometry& g, const Body& body) {
+  const auto source = [](int o, int s, int k, int pad, int extent) {
+    const int i = o * s + k - pad;
+    return i >= 0 && i < extent ? i : -1;
+  };
+  for (int b = 0; b < static_cast<int>(g.batch); ++b) {
+    for (int o = 0; o < static_cast<int>(g.out.volume()); ++o) {
+      const int ot = o / (g.out.h * g.out.w);
+      const int oh = o / g.out.w % g.out.h;
+      const int ow = o % g.out.w;
+      for (int k = 0; k < static_cast<int>(g.kernel.volume()); ++k) {
+        const int it = source(ot, g.stride.t, k / (g.kernel.h * g.kernel.w), g.pad.t, g.in.t);
+        const int ih = source(oh, g.stride.h, k / g.kernel.w % g.kernel.h, g.pad.h, g.in.h);
+        const int iw = source(ow, g.stride.w, k % g.kernel.w, g.pad.w, g.in.w);
+        if (it < 0 || ih < 0 || iw < 0) continue;
+        const int volume = static_cast<int>(g.in.volume());
+        const int x = (b * volume + (it * g.in.h + ih) * g.in.w + iw) * g.in_channels;
+        const int y = (b * static_cast<int>(g.out.volume()) + o) * g.out_channels;
+        for (int ci = 0; ci < g.in_channels; ++ci) {
+          for (int co = 0; co < g.out_channels; ++co) {
+            body(static_cast<std::size_t>(x + ci),
+                 static_cast<std::size_t>((k * g.in_channels + ci) * g.out_channels + co),
+                 static_cast<std::size_t>(y + co));
+          }
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+struct Results {
+  Buffer<T> y;
+  Buffer<T> dx;
+  Buffer<T> dw;
+};
+
+template <class T>
+Results<T> naive(const Conv3dGeometry& g) {
+  const auto x = normal<T>(x_size(g), "x");
+  const auto w = normal<T>(w_size(g), "w");
+  const auto dy = normal<T>(y_size(g), "dy");
+  const auto bias_out = normal<T>(static_cast<std::size_t>(g.out_channels), "bias out");
+  const auto bias_in = normal<T>(static_cast<std::size_t>(g.in_channels), "bias in");
+  Results<T> r{Buffer<T>(y_size(g)), Buffer<T>(x_size(g)), normal<T>(w_size(g), "dw")};
+  for_each_product(g, [&](std::size_t xi, std::size_t wi, std::size_t yi) {
+    r.y[yi] += x[xi] * w[wi];
+    r.dx[xi] += dy[yi] * w[wi];
+    r.dw[wi] += x[xi] * dy[yi];
+  });
+  for (std::size_t i = 0; i < r.y.size(); ++i) r.y[i] += bias_out[i % bias_out.size()];
+  for (std::size_t i = 0; i < r.dx.size(); ++i) r.dx[i] += bias_in[i % bias_in.size()];
+  return r;
+}
+
+template <class T>
+Results<T> ours(const Conv3dGeometry& g) {
+  const auto x = normal<T>(x_size(g), "x");
+  const auto w = normal<T>(w_size(g), "w");
+  const auto dy = normal<T>(y_size(g), "dy");
+  const auto bias_out = normal<T>(static_cast<std::size_t>(g.out_channels), "bias out");
+  const auto bias_in = normal<T>(static_cast<std::size_t>(g.in_channels), "bias in");
+  Results<T> r{testing::poisoned<T>(y_size(g)), testing::poisoned<T>(x_size(g)),
+               normal<T>(w_size(g), "dw")};
+  Conv::forward(g, x.data(), w.data(), bias_out.data(), r.y.data());
+  Conv::data_gradient(g, dy.data(), w.data(), bias_in.data(), r.dx.data());
+  Conv::weight_gradient(g, x.data(), dy.data(), r.dw.data());
+  return r;
+}
+
+TEST_CASE("the three products of a convolution, over shapes, strides and paddings") {
+  for (const auto& g : kCases) {
+    INFO("kernel " << g.kernel.t << "," << g.kernel.h << "," << g.kernel.w << " on " << g.in.t
+                   << "," << g.in.h << "," << g.in.w);
+    const auto exact = naive<double>(g);
+    const auto single = naive<float>(g);
+    const auto mine = ours<float>(g);
+    check_accuracy(mine.y, single.y, exact.y);
+    check_accuracy(mine.dx, single.dx, exact.dx);
+    check_accuracy(mine.dw, single.dw, exact.dw);
+    const auto doubles = ours<double>(g);
+    CHECK(testing::largest_error(doubles.y, exact.y) <= 1e-13 * testing::largest(exact.y));
+    CHECK(testing::largest_error(doubles.dx, exact.dx) <= 1e-13 * testing::largest(exact.dx));
+    CHECK(testing::largest_error(doubles.dw, exact.dw) <= 1e-13 * testing::largest(exact.dw));
+  }
+}
+
+TEST_CASE("convolutions need no bias") {
+  const auto& g = kCases[0];
+  const auto x = normal<double>(x_size(g), "x");
+  const auto w = normal<double>(w_size(g), "w");
+  const Buffer<double> zero(static_cast<std::size_t>(g.out_channels));
+  auto with = testing::poisoned<double>(y_size(g));
+  auto without = testing::poisoned<double>(y_size(g));
+  Conv::forward(g, x.data(), w.data(), zero.data(), with.data());
+  Conv::forward(g, x.data(), w.data(), static_cast<const double*>(nullptr), without.data());
+  CHECK(testing::same_bits(with, without));
+}
+
+TEST_CASE("convolutions keep their bits with any number of threads") {
+  for (const auto& g : {kCases[2], kCases[6]}) {
+    const auto run = [&](int threads) {
+      const testing::Threads set(threads);
+      return ours<float>(g);
+    };
+    const auto one = run(1);
+    for (const int threads : {2, 3}) {
+      const auto other = run(threads);
+      CHECK(testing::same_bits(one.y, other.y));
+      CHECK(testing::same_bits(one.dx, other.dx));
+      CHECK(testing::same_bits(one.dw, other.dw));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace vid2vox

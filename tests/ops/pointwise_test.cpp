@@ -1,0 +1,150 @@
+#include "vid2vox/backend/cpu/pointwise.hpp"
+
+#include "ops/arrays.hpp"
+#include "ops/threads.hpp"
+#include "vid2vox/backend/cpu/adam.hpp"
+
+namespace vid2vox {
+namespace {
+
+using testing::check_accuracy;
+using testing::normal;
+using Pointwise = ops::Pointwise<cpu>;
+
+constexpr std::size_t kCount = 40000;  // more than two pieces of work
+
+TEST_CASE("ReLU and its gradient, with zeros and infinities") {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const float x[5] = {-1, 0, 2, infinity, -infinity};
+  const float dy[5] = {1, 2, 3, 4, 5};
+  float y[5];
+  float dx[5];
+  Pointwise::relu(5, x, y);
+  Pointwise::relu_backward(5, x, dy, dx);
+  CHECK(std::vector<float>(y, y + 5) == std::vector<float>{0, 0, 2, infinity, 0});
+  CHECK(std::vector<float>(dx, dx + 5) == std::vector<float>{0, 0, 3, 4, 0});
+}
+
+template <class T>
+Buffer<T> naive_gelu(const Buffer<T>& x, const Buffer<T>* dy) {
+  Buffer<T> result(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const T s = 1 / (1 + std::exp(-T(1.702) * x[i]));
+    result[i] = dy == nullptr ? x[i] * s : (*dy)[i] * (s + T(1.702) * x[i] * s * (1 - s));
+  }
+  return result;
+}
+
+TEST_CASE("GeLU2 and its gradient") {
+  const auto x = normal<float>(kCount, "x", 3);
+  const auto dy = normal<float>(kCount, "dy");
+  const auto x64 = normal<double>(kCount, "x", 3);
+  const auto dy64 = normal<double>(kCount, "dy");
+  auto y = testing::poisoned<float>(kCount);
+  auto dx = testing::poisoned<float>(kCount);
+  Pointwise::gelu2(kCount, x.data(), y.data());
+  Pointwise::gelu2_backward(kCount, x.data(), dy.data(), dx.data());
+  check_accuracy(y, naive_gelu<float>(x, nullptr), naive_gelu<double>(x64, nullptr));
+  check_accuracy(dx, naive_gelu<float>(x, &dy), naive_gelu<double>(x64, &dy64));
+  const float far[2] = {-1000, 1000};
+  float values[2];
+  Pointwise::gelu2(2, far, values);
+  CHECK(values[0] == 0);
+  CHECK(values[1] == 1000);
+}
+
+TEST_CASE("sums of arrays, of a row to every row and of columns") {
+  const auto a = normal<double>(60, "a");
+  const auto b = normal<double>(60, "b");
+  Buffer<double> y(60);
+  Pointwise::add(60, a.data(), b.data(), y.data());
+  CHECK(y[7] == a[7] + b[7]);
+  Pointwise::accumulate(60, a.data(), y.data());
+  CHECK(y[59] == a[59] + b[59] + a[59]);
+  Buffer<double> rows = a;
+  Pointwise::add_rows(12, 5, b.data(), rows.data());
+  for (std::size_t i = 0; i < 60; ++i) CHECK(rows[i] == a[i] + b[i % 5]);
+  Buffer<double> sums(5, 1.0);
+  Pointwise::sum_rows(12, 5, a.data(), sums.data());
+  for (std::size_t col = 0; col < 5; ++col) {
+    double expected = 1;
+    for (std::size_t row = 0; row < 12; ++row) expected += a[row * 5 + col];
+    CHECK(sums[col] == Approx(expected).margin(1e-13));
+  }
+}
+
+TEST_CASE("column sums in float32 beat the naive ones over many rows") {
+  constexpr std::size_t kRows = 20000;
+  const auto x = normal<float>(kRows * 3, "x", 1, 10);
+  Buffer<double> exact(3);
+  Buffer<float> naive(3);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    exact[i % 3] += double{x[i]};
+    naive[i % 3] += x[i];
+  }
+  Buffer<float> sums(3);
+  Pointwise::sum_rows(kRows, std::size_t{3}, x.data(), sums.data());
+  check_accuracy(sums, naive, exact);
+}
+
+TEST_CASE("dropout follows Philox by element number and keeps the mean") {
+  const RandomKey key{5, 6, 7};
+  const Buffer<float> x(kCount, 1.0F);
+  auto y = testing::poisoned<float>(kCount);
+  constexpr double kProbability = 0.3;
+  Pointwise::dropout(kCount, kProbability, key, x.data(), y.data());
+  std::size_t dropped = 0;
+  std::size_t wrong = 0;
+  for (std::size_t i = 0; i < kCount; ++i) {
+    const bool drop = key.word(i) < kProbability * 4294967296.0;
+    if (drop) ++dropped;
+    if (y[i] != (drop ? 0.0F : static_cast<float>(1 / (1 - kProbability)))) ++wrong;
+  }
+  CHECK(wrong == 0);
+  // Five standard deviations of a binomial count.
+  const double deviation = std::sqrt(kCount * kProbability * (1 - kProbability));
+  CHECK(std::abs(static_cast<double>(dropped) - kCount * kProbability) < 5 * deviation);
+
+  auto in_place = x;
+  Pointwise::dropout(kCount, kProbability, key, in_place.data(), in_place.data());
+  CHECK(testing::same_bits(in_place, y));
+  Pointwise::dropout(kCount, 0.0, key, x.data(), y.data());
+  CHECK(testing::same_bits(x, y));
+  // An odd number of elements: the last block is not used up.
+  Pointwise::dropout(7, kProbability, key, x.data(), y.data());
+  CHECK(std::equal(y.begin(), y.begin() + 7, in_place.begin()));
+}
+
+TEST_CASE("pointwise work keeps its bits with any number of threads") {
+  const auto x = normal<float>(kCount, "x");
+  const auto run = [&](int threads) {
+    const testing::Threads set(threads);
+    Buffer<float> result(2 * kCount + 4);
+    Pointwise::gelu2(kCount, x.data(), result.data());
+    Pointwise::dropout(kCount, 0.2, {1, 2, 3}, x.data(), result.data() + kCount);
+    Pointwise::sum_rows(kCount / 4, std::size_t{4}, x.data(), result.data() + 2 * kCount);
+    return result;
+  };
+  const auto one = run(1);
+  CHECK(testing::same_bits(one, run(2)));
+  CHECK(testing::same_bits(one, run(3)));
+}
+
+TEST_CASE("the Adam operation: one step by hand") {
+  const double gradient[2] = {0.5, -2};
+  double parameter[2] = {1, 1};
+  double first[2] = {0.1, 0.2};
+  double second[2] = {0.01, 0.02};
+  ops::Adam<cpu>::update(2, {.step = 3, .learning_rate = 0.01}, gradient, parameter, first, second);
+  for (int i = 0; i < 2; ++i) {
+    const double m = 0.9 * (i == 0 ? 0.1 : 0.2) + 0.1 * gradient[i];
+    const double v = 0.999 * (i == 0 ? 0.01 : 0.02) + 0.001 * gradient[i] * gradient[i];
+    CHECK(first[i] == Approx(m).epsilon(1e-12));
+    CHECK(second[i] == Approx(v).epsilon(1e-12));
+    const double root = std::sqrt(v / (1 - std::pow(0.999, 3))) + 1e-8;
+    CHECK(parameter[i] == Approx(1 - 0.01 * m / (1 - std::pow(0.9, 3)) / root).epsilon(1e-12));
+  }
+}
+
+}  // namespace
+}  // namespace vid2vox
