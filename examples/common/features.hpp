@@ -1,0 +1,58 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/model_jobs.hpp"
+#include "vid2vox/encoding/alignment.hpp"
+
+namespace vid2vox::examples {
+
+/// Features of one run on the BOLD's clock: teacher-forced activations of a layer, averaged over
+/// the clips in each TR's window. n_tr: rows of the result.
+inline encoding::AlignedFeatures run_features(const ModelJobs& jobs, const FeatureJob& job,
+                                              std::size_t n_tr,
+                                              const encoding::WindowOptions& window) {
+  std::optional<encoding::WindowAverage> average;
+  const std::size_t without =
+      jobs.extract(job, [&](const io::ClipInfo& clip, std::span<const float> values) {
+        if (!average) average.emplace(n_tr, values.size(), window);
+        average->add({.start_s = clip.start_s, .end_s = clip.end_s}, values);
+      });
+  for (std::size_t i = 0; i < without; ++i) {
+    average->skip_event("a clip without a clip before it");
+  }
+  return average->finish();
+}
+
+/// Samples of a run of this length: at k * tr_s for every k whose time lies within it.
+inline std::size_t samples_in(double seconds, double tr_s) {
+  return static_cast<std::size_t>(std::ceil(seconds / tr_s - 1e-9));
+}
+
+inline Pooling pooling_of(const std::string& name) {
+  return name == "none" ? Pooling::kNone : Pooling::kTokens;
+}
+
+/// "A:B" in TR before the sample. Throws Error on anything else.
+inline encoding::WindowOptions parse_window(const std::string& text, double tr_s) {
+  const std::size_t colon = text.find(':');
+  try {
+    std::size_t first_end = 0;
+    std::size_t last_end = 0;
+    const std::string last_text = colon == std::string::npos ? "" : text.substr(colon + 1);
+    const double first = std::stod(text, &first_end);
+    const double last = std::stod(last_text, &last_end);
+    if (first_end == colon && last_end == last_text.size()) {
+      return {.tr_s = tr_s, .first = first, .last = last};
+    }
+  } catch (const std::exception&) {
+    // reported below, with the other ways to be wrong
+  }
+  throw Error("'" + text + "' is no window", "--window",
+              "give first:last in TR before the sample, for example 0:1 or 3:5");
+}
+
+}  // namespace vid2vox::examples
