@@ -68,5 +68,7 @@
 #include "vid2vox/ops/pointwise.hpp"
 #include "vid2vox/report/html.hpp"
 #include "vid2vox/training/adam.hpp"
+#include "vid2vox/training/checkpoint.hpp"
 #include "vid2vox/training/schedule.hpp"
 #include "vid2vox/training/state_dict.hpp"
+#include "vid2vox/training/trainer.hpp"

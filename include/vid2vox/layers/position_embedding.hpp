@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include "vid2vox/layers/layer.hpp"
 
 namespace vid2vox {
