@@ -28,6 +28,7 @@ void require_gradients(GradientCheckOptions options = {}) {
 template <class L, SampleShape S>
 struct LayerRun {
   static constexpr std::size_t kBatch = 3;
+  const Threads one{1};
   explicit LayerRun(std::uint64_t seed, bool training) {
     initialize<L>(parameters.data(), buffers.data(), seed);
     const RandomKey key{seed, 0, stream_of("input")};
