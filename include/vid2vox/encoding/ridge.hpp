@@ -159,7 +159,7 @@ class RidgeModel {
   /// prediction = x W + intercept. Only on request, since all of them can exceed memory.
   [[nodiscard]] RowMatrix<T> weights(Eigen::Index first, Eigen::Index count) const {
     const SerialEigen serial;
-    const RowMatrix<T> own = (vectors_.template cast<T>() * coefficients_.middleCols(first, count));
+    RowMatrix<T> own = vectors_.template cast<T>() * coefficients_.middleCols(first, count);
     if (primal()) return own;
     return detail::tiled_product<T>(problem_.features().transpose(), own);
   }
