@@ -1,10 +1,15 @@
 #include "vid2vox/models/gpt.hpp"
 
 #include "support/reference.hpp"
+#include "vid2vox/backend/cpu/adam.hpp"
+#include "vid2vox/backend/cpu/attention.hpp"
+#include "vid2vox/backend/cpu/codebook.hpp"
+#include "vid2vox/backend/cpu/conv3d.hpp"
+#include "vid2vox/backend/cpu/loss.hpp"
+#include "vid2vox/backend/cpu/norm.hpp"
 #include "vid2vox/models/gpt_decoder.hpp"
 #include "vid2vox/training/adam.hpp"
 #include "vid2vox/training/schedule.hpp"
-#include "vid2vox/vid2vox.hpp"
 
 namespace vid2vox {
 namespace {

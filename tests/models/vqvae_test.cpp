@@ -1,8 +1,13 @@
 #include "vid2vox/models/vqvae.hpp"
 
 #include "support/reference.hpp"
+#include "vid2vox/backend/cpu/adam.hpp"
+#include "vid2vox/backend/cpu/axial_attention.hpp"
+#include "vid2vox/backend/cpu/codebook.hpp"
+#include "vid2vox/backend/cpu/conv3d.hpp"
+#include "vid2vox/backend/cpu/loss.hpp"
+#include "vid2vox/backend/cpu/norm.hpp"
 #include "vid2vox/training/adam.hpp"
-#include "vid2vox/vid2vox.hpp"
 
 namespace vid2vox {
 namespace {
