@@ -56,3 +56,14 @@ TEST_CASE("different seeds, steps and streams give different words") {
   CHECK(word != RandomKey{1, 2, 4}.word(4));
   CHECK(word != RandomKey{1, 2, 3}.word(5));
 }
+
+TEST_CASE("many blocks at a time are the same as one by one") {
+  const RandomKey key{123456789012345, 98765432109, 17};
+  constexpr std::size_t kBlocks = 37;           // two full groups of lanes and a rest
+  constexpr std::uint64_t kFirst = 0xFFFFFFF0;  // crosses 32 bits
+  std::vector<std::uint32_t> words(4 * kBlocks);
+  key.fill_blocks(kFirst, kBlocks, words.data());
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    REQUIRE(words[i] == key.word(4 * kFirst + i));
+  }
+}

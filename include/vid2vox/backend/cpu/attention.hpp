@@ -90,16 +90,7 @@ void drop_weights(const ops::AttentionGeometry& g, std::size_t sequence, std::si
   for (std::size_t i = 0; i < weights.rows; ++i) {
     const std::uint64_t base = (sequence * g.queries + first_query + i) * g.keys;
     T* row = weights.data + i * weights.stride;
-    Philox::Counter words{};
-    std::uint64_t counter = ~std::uint64_t{0};
-    for (std::size_t j = 0; j < weights.cols; ++j) {
-      const std::uint64_t element = base + j;
-      if (element / 4 != counter) {
-        counter = element / 4;
-        words = g.dropout_key.block(counter);
-      }
-      row[j] = words[element % 4] < threshold ? T(0) : row[j] * scale;
-    }
+    apply_dropout<T>(g.dropout_key, threshold, scale, base, weights.cols, row, row);
   }
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <vector>
@@ -11,7 +13,7 @@
 
 namespace vid2vox::backend::cpu {
 
-/// Elements of one piece of elementwise work; a multiple of the four words of a Philox block.
+/// Elements of one piece of elementwise work.
 inline constexpr std::size_t kElementGrain = 16384;
 
 template <class Body>
@@ -53,6 +55,24 @@ T sigmoid(T x) {
 constexpr std::uint32_t dropout_threshold(double probability) {
   constexpr double kTwoTo32 = 4294967296.0;
   return static_cast<std::uint32_t>(probability * kTwoTo32);
+}
+
+/// y[i] = 0 or x[i] * scale by the random word of element first + i, for i in [0, count). x may be
+/// y.
+template <class T>
+void apply_dropout(const RandomKey& key, std::uint32_t threshold, T scale, std::uint64_t first,
+                   std::size_t count, const T* x, T* y) {
+  constexpr std::size_t kChunk = 1024;
+  std::array<std::uint32_t, kChunk + 4> words;
+  for (std::size_t done = 0; done < count; done += kChunk) {
+    const std::size_t here = std::min(kChunk, count - done);
+    const std::uint64_t element = first + done;
+    const auto skipped = static_cast<std::size_t>(element % 4);
+    key.fill_blocks(element / 4, (skipped + here + 3) / 4, words.data());
+    for (std::size_t i = 0; i < here; ++i) {
+      y[done + i] = words[skipped + i] < threshold ? T(0) : x[done + i] * scale;
+    }
+  }
 }
 
 }  // namespace vid2vox::backend::cpu
@@ -114,12 +134,7 @@ struct Pointwise<cpu> {
     const std::uint32_t threshold = backend::cpu::dropout_threshold(probability);
     const T scale = static_cast<T>(1.0 / (1.0 - probability));
     parallel_ranges(n, backend::cpu::kElementGrain, [&](std::size_t begin, std::size_t end) {
-      for (std::size_t i = begin; i < end; i += 4) {
-        const auto words = key.block(i / 4);
-        for (std::size_t j = i; j < std::min(i + 4, end); ++j) {
-          y[j] = words[j - i] < threshold ? T(0) : x[j] * scale;
-        }
-      }
+      backend::cpu::apply_dropout(key, threshold, scale, begin, end - begin, x + begin, y + begin);
     });
   }
 };
