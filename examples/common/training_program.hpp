@@ -116,7 +116,7 @@ struct TrainingArguments {
         ->capture_default_str();
     app.add_option("--seed", seed, "Seed of everything random")->capture_default_str();
     app.add_option("--lr", learning_rate,
-                   "Learning rate at the start (default: 1e-3 for tiny, 3e-4 for the others)")
+                   "Learning rate at the start (default: 2e-3 for tiny, 3e-4 for the others)")
         ->check(CLI::NonNegativeNumber);
     app.add_option("--min-lr", minimum_learning_rate, "Learning rate at the end of the cosine")
         ->check(CLI::NonNegativeNumber)

@@ -50,21 +50,21 @@ struct Tiny {
   static constexpr const char* kName = "tiny";
   static constexpr VqvaeConfig kVqvae{.clip = {16, 64, 64},
                                       .downsample = {4, 4, 4},
-                                      .n_hiddens = 32,
+                                      .n_hiddens = 48,
                                       .n_res_layers = 1,
                                       .heads = 2,
                                       .embedding_dim = 32,
-                                      .n_codes = 256};
+                                      .n_codes = 512};
   static constexpr GptConfig kGpt{.latent = {4, 16, 16},
                                   .embedding_dim = 32,
-                                  .n_codes = 256,
+                                  .n_codes = 512,
                                   .conditioning_dim = 48,
                                   .hidden_dim = 72,
                                   .layers = 2,
                                   .heads = 4,
                                   .dropout_percent = 5,
                                   .attention_dropout_percent = 5};
-  static constexpr double kLearningRate = 1e-3;
+  static constexpr double kLearningRate = 2e-3;
 };
 
 /// The types of a preset.
