@@ -29,12 +29,13 @@ void sample(const Arguments& a) {
   const ModelJobs& jobs = jobs_for_checkpoint(a.gpt, a.model);
   const io::VideoFrames video({a.video}, a.frames.options(jobs));
   const auto length = static_cast<std::size_t>(jobs.clip().t);
-  const auto first = static_cast<std::size_t>(std::llround(a.start_s * video.frame_rate()));
-  if (first + length > video.frame_count(0)) {
+  const double start = std::round(a.start_s * video.frame_rate());
+  if (start + static_cast<double>(length) > static_cast<double>(video.frame_count(0))) {
     throw Error(fmt::format("its {} kept frames do not hold a clip of {} from {} s on",
                             video.frame_count(0), length, a.start_s),
-                a.video, "choose an earlier --start");
+                a.video, "choose an earlier --start, or a longer video");
   }
+  const auto first = static_cast<std::size_t>(start);
   std::vector<std::uint8_t> context(length * video.frame_bytes());
   std::vector<std::uint8_t> truth(context.size(), 0);
   video.read_frames(0, first, length, context);

@@ -37,9 +37,11 @@ void add_data_options(CLI::App& app, Arguments& a) {
   app.add_option("--video", a.videos, "Videos, one a run; any format that FFmpeg reads")
       ->required()
       ->type_name("FILE...");
-  app.add_option("--bold", a.bold,
-                 "BOLD of the runs in the videos' order, [TR, targets]: npy, npz, tsv, tsv.gz or "
-                 "HDF5. Sample k is taken k * TR after the video's start")
+  app.add_option(
+         "--bold", a.bold,
+         "BOLD of the runs in the videos' order, [TR, targets]: npy, npz, tsv, tsv.gz or "
+         "HDF5. Sample k is taken k * TR after the video's start; samples after its end are left "
+         "out")
       ->required()
       ->type_name("FILE...");
   app.add_option("--tr", a.pipeline.tr_s, "Repetition time in seconds")
@@ -63,8 +65,11 @@ void add_model_options(CLI::App& app, Arguments& a) {
   PipelineOptions& p = a.pipeline;
   app.add_option("--model", a.model, "Preset: study, videogpt or tiny")->capture_default_str();
   app.add_option("--vqvae-steps", p.vqvae_steps, "Training steps of the VQ-VAE")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--gpt-steps", p.gpt_steps, "Training steps of the GPT")->capture_default_str();
+  app.add_option("--gpt-steps", p.gpt_steps, "Training steps of the GPT")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--batch", p.batch, "Clips a training step")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -74,8 +79,9 @@ void add_model_options(CLI::App& app, Arguments& a) {
   app.add_option("--layer", p.layer,
                  "Layer of the GPT that gives the features; default: after the middle block")
       ->type_name("NAME");
-  app.add_option("--pool", a.pooling, "none: all values of the layer; tokens: their mean")
-      ->check(CLI::IsMember({"none", "tokens"}))
+  app.add_option("--pool", a.pooling, "none: all values of the layer; tokens: their mean; grid: means and changes in time in 4 x "
+                 "4 cells of the picture")
+      ->check(CLI::IsMember({"none", "tokens", "grid"}))
       ->capture_default_str();
   app.add_option("--window", p.window,
                  "Clips that count for a TR: those whose last frame is first to last TR before the "
@@ -91,6 +97,15 @@ void add_model_options(CLI::App& app, Arguments& a) {
       ->check(CLI::IsMember({"shifts", "blocks"}))
       ->each([&p](const std::string& null) { p.ridge.blocks = null == "blocks"; })
       ->default_str("shifts");
+  app.add_option("--high-pass", p.ridge.high_pass_s,
+                 "Changes slower than this leave features and BOLD of each run, seconds (0: none)")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--feature-stride", p.feature_stride,
+                 "Frames from the start of one clip with features to that of the next; has to divide "
+                 "the clip's length")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--fdr", p.ridge.fdr, "False-discovery rate of the map")->capture_default_str();
 }
 
@@ -109,12 +124,33 @@ std::vector<report::MapParcel> map_parcels(const std::string& path) {
   return parcels;
 }
 
-void load_runs(Arguments& a, StageTimer& timer) {
+void load_runs(Arguments& a, std::size_t parcels, StageTimer& timer) {
+  // Before the minutes that decoding takes.
+  if (a.bold.size() != a.videos.size()) {
+    throw Error(fmt::format("{} files for {} videos", a.bold.size(), a.videos.size()), "--bold",
+                "give one BOLD file a video, in the same order");
+  }
+  for (const std::size_t run : a.test_runs) {
+    if (run < 1 || run > a.videos.size()) {
+      throw Error(fmt::format("run {} of {}", run, a.videos.size()), "--test-run",
+                  "count the videos from 1");
+    }
+  }
   timer.start("BOLD");
   for (const std::string& file : a.bold) {
     io::TimeSeries series = io::load_time_series(file);
+    if (!a.pipeline.bold.empty() && series.values.shape(1) != a.pipeline.bold[0].values.shape(1)) {
+      throw Error(fmt::format("{} targets, but {} has {}", series.values.shape(1),
+                              a.pipeline.bold[0].name, a.pipeline.bold[0].values.shape(1)),
+                  file, "give runs with the same targets");
+    }
     a.pipeline.target_names = std::move(series.names);
     a.pipeline.bold.push_back({file, std::move(series.values)});
+  }
+  if (parcels > 0 && parcels != a.pipeline.bold[0].values.shape(1)) {
+    throw Error(
+        fmt::format("{} parcels for {} targets", parcels, a.pipeline.bold[0].values.shape(1)),
+        a.parcels, "give the parcels of this BOLD, in the order of its columns");
   }
   timer.start("video");
   a.pipeline.frames =
@@ -142,13 +178,14 @@ void run(Arguments a) {
   p.ridge.alphas = encoding::parse_alphas(a.alphas);
   p.ridge.features = encoding::Standardization::kZscore;
   p.ridge.zscore_targets = true;
+  p.ridge.tr_s = p.tr_s;
   p.ridge.seed = p.seed;
   p.ridge.say = [](const std::string& line) { fmt::print("{}\n", line); };
   parse_window(p.window, p.tr_s);
   if (a.test_runs.empty()) a.test_runs.push_back(a.videos.size());
   for (const std::size_t k : a.test_runs) p.test_runs.push_back(k - 1);
   const auto parcels = map_parcels(a.parcels);
-  load_runs(a, timer);
+  load_runs(a, parcels.size(), timer);
   if (!parcels.empty()) {
     p.target_names.clear();
     for (const auto& parcel : parcels) p.target_names.push_back(parcel.label);
@@ -182,6 +219,8 @@ int main(int argc, char** argv) {
       "trains a VQ-VAE and a GPT on the training runs, takes a layer's activations as features, "
       "fits a ridge and scores the held-out runs. Stages that are done are not repeated."};
   Arguments a;
+  constexpr double kSpmHighPass_s = 128;
+  a.pipeline.ridge.high_pass_s = kSpmHighPass_s;
   add_data_options(app, a);
   add_model_options(app, a);
   return run_main(app, argc, argv, [&] { run(a); });

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/features.hpp"
+#include "common/interrupt.hpp"
 #include "common/loss_plot.hpp"
 #include "common/pictures.hpp"
 #include "vid2vox/core/error.hpp"
@@ -70,11 +71,25 @@ class Pipeline {
 
   PipelineResult run() {
     PipelineResult result;
+    try {
+      run_stages(result);
+    } catch (const Error&) {
+      if (!interrupted()) throw;
+      result.interrupted = true;  // outside a training: that stage is made again next time
+    }
+    timer_.finish();
+    return result;
+  }
+
+ private:
+  void run_stages(PipelineResult& result) {
     timer_.start("train VQ-VAE");
-    result.vqvae = train(vqvae_folder(o_.out), training_identity_, o_.vqvae_steps,
+    result.vqvae = train(vqvae_folder(o_.out), training_identity_,
+                         job(vqvae_folder(o_.out), o_.vqvae_steps, o_.batch),
                          [&](const TrainingJob& job) { return o_.jobs->train_vqvae(job); });
     Json gpt_identity = training_identity_;
     gpt_identity["gpt_steps"] = o_.gpt_steps;
+    gpt_identity["gpt_batch"] = o_.gpt_batch;
     if (!result.vqvae.interrupted) {
       timer_.start("train GPT");
       result.gpt = train(
@@ -82,18 +97,13 @@ class Pipeline {
           [&](const TrainingJob& job) { return o_.jobs->train_gpt(job, vqvae_folder(o_.out)); });
     }
     result.interrupted = result.vqvae.interrupted || result.gpt.interrupted;
-    if (result.interrupted) {
-      timer_.finish();
-      return result;
-    }
+    if (result.interrupted) return;
     timer_.start("features");
     RidgeData data = join_runs(features(gpt_identity), o_.test_runs, o_.target_names);
     result.scores = run_ridge_job(std::move(data), o_.ridge, timer_);
     write_ridge_results(o_.out, result.scores, timer_);
-    return result;
   }
 
- private:
   void check_runs() const {
     if (o_.bold.size() != o_.frames->run_count()) {
       throw Error(
@@ -146,10 +156,14 @@ class Pipeline {
       fmt::print("{}: done before\n", folder.string());
       return losses(stage["losses"]);
     }
-    if (stage.is_object()) {
+    const bool same =
+        stage.is_object() && stage.contains("started_from") && stage["started_from"] == identity;
+    if (!stage.is_null() && !same) {
       throw Error("it was trained on other videos or with other options", folder.string(),
                   "repeat those, choose another --out, or remove this folder to train anew");
     }
+    std::filesystem::create_directories(folder);
+    write_stage(folder, {{"started_from", identity}});
     const TrainingResult result = run(job(folder, steps));
     fmt::print("{}: {} steps, loss {:.4g} -> {:.4g}, validation {:.4g}\n", folder.string(),
                result.step, result.first_loss, result.last_loss, result.validation_loss);
@@ -166,12 +180,18 @@ class Pipeline {
     for (const BoldRun& run : o_.bold) rows.push_back(run.values.shape(0));
     const Json made_from = {{"gpt", gpt_identity},
                             {"layer", o_.layer},
-                            {"pooling", o_.pooling == Pooling::kTokens ? "tokens" : "none"},
+                            {"pooling", pooling_name(o_.pooling)},
                             {"window", o_.window},
+                            {"stride", o_.feature_stride},
                             {"tr_s", o_.tr_s},
                             {"rows", rows}};
     const bool done = is_done(folder, made_from);
-    if (done) fmt::print("{}: done before\n", folder.string());
+    if (done) {
+      fmt::print("{}: done before\n", folder.string());
+    } else {
+      // Files of another layer or window must not pass for this one's if this run is stopped.
+      std::filesystem::remove(folder / "stage.json");
+    }
     std::vector<RidgeRun> runs;
     for (std::size_t run = 0; run < o_.bold.size(); ++run) {
       const auto file = folder / fmt::format("run-{:02}.npy", run + 1);
@@ -194,7 +214,9 @@ class Pipeline {
   [[nodiscard]] xt::xtensor<float, 2> extract(std::size_t run) const {
     const FeatureJob job{
         .gpt = gpt_folder(o_.out),
-        .clips = io::ClipSet(o_.frames, clip_options(), std::vector<std::size_t>{run}),
+        .clips = io::ClipSet(o_.frames,
+                             {.frames = o_.jobs->clip().t, .stride = o_.feature_stride},
+                             std::vector<std::size_t>{run}),
         .layer = o_.layer,
         .pooling = o_.pooling};
     auto aligned =
@@ -214,8 +236,9 @@ std::filesystem::path vqvae_folder(const std::filesystem::path& out) { return ou
 std::filesystem::path gpt_folder(const std::filesystem::path& out) { return out / "gpt"; }
 
 PipelineResult run_pipeline(const PipelineOptions& options, StageTimer& timer) {
+  Pipeline pipeline(options, timer);
   std::filesystem::create_directories(options.out);
-  return Pipeline(options, timer).run();
+  return pipeline.run();
 }
 
 void write_map(const std::filesystem::path& path, const RidgeJobResult& scores,

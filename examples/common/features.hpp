@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cmath>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -27,13 +29,11 @@ inline encoding::AlignedFeatures run_features(const ModelJobs& jobs, const Featu
   return average->finish();
 }
 
-/// Samples of a run of this length: at k * tr_s for every k whose time lies within it.
+/// Samples of a run of this length: at k * tr_s for every k whose time lies within it or at its
+/// end, as simulate_bold counts them.
 inline std::size_t samples_in(double seconds, double tr_s) {
-  return static_cast<std::size_t>(std::ceil(seconds / tr_s - 1e-9));
-}
-
-inline Pooling pooling_of(const std::string& name) {
-  return name == "none" ? Pooling::kNone : Pooling::kTokens;
+  constexpr double kRounding = 1e-9;  // of times that are products of decimal fractions
+  return static_cast<std::size_t>(std::floor(seconds / tr_s + kRounding)) + 1;
 }
 
 /// "A:B" in TR before the sample. Throws Error on anything else.
@@ -45,14 +45,15 @@ inline encoding::WindowOptions parse_window(const std::string& text, double tr_s
     const std::string last_text = colon == std::string::npos ? "" : text.substr(colon + 1);
     const double first = std::stod(text, &first_end);
     const double last = std::stod(last_text, &last_end);
-    if (first_end == colon && last_end == last_text.size()) {
+    if (first_end == colon && last_end == last_text.size() && first >= 0 && last > first) {
       return {.tr_s = tr_s, .first = first, .last = last};
     }
-  } catch (const std::exception&) {
-    // reported below, with the other ways to be wrong
+  } catch (const std::logic_error&) {
+    // no numbers: reported below, with the other ways to be wrong
   }
   throw Error("'" + text + "' is no window", "--window",
-              "give first:last in TR before the sample, for example 0:1 or 3:5");
+              "give first:last with 0 <= first < last in TR before the sample, for example 0:1 or "
+              "3:5");
 }
 
 }  // namespace vid2vox::examples

@@ -1,6 +1,10 @@
 #pragma once
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <deque>
@@ -166,7 +170,8 @@ class PresetJobs final : public ModelJobs {
     std::optional<EncodedClips> validation;
     if (job.validation) validation = encode_pairs(codec, *job.validation, job.quiet);
     GptTrainer<TheGpt> trainer(job.batch, job.seed, codec.embeddings());
-    TrainingLoop loop(job, "gpt", name(), Preset::kLearningRate, {});
+    TrainingLoop loop(job, "gpt", name(), Preset::kLearningRate, {},
+                      {{"vqvae", fingerprint(codec.model())}});
     loop.resume(trainer.state());
     io::ClipOrder order(training.pairs.size(), job.seed);
     std::vector<std::int32_t> previous(job.batch * TheGpt::kTokens);
@@ -216,6 +221,7 @@ class PresetJobs final : public ModelJobs {
 
   std::size_t extract(const FeatureJob& job, const FeatureSink& sink) const override {
     check_clips(job.clips);
+    check_layer(job.layer);
     auto [codec, model] = load_gpt(job.gpt);
     const EncodedClips encoded = encode_pairs(codec, job.clips, true);
     ModelMemory<TheGpt> memory(1);
@@ -223,6 +229,7 @@ class PresetJobs final : public ModelJobs {
     Buffer<float> logits(TheGpt::kTokens * TheGpt::kClasses);
     std::vector<float> values;
     for (const auto& [before, after] : encoded.pairs) {
+      if (interrupted()) throw Error("stopped by the user", "features", "run it again");
       codec.embed(encoded.clip(before), previous.data());
       TheGpt::forward(memory.context, model.state(), codec.embeddings(), previous.data(),
                       encoded.clip(after).data(), logits.data(), memory.saved.data());
@@ -234,6 +241,26 @@ class PresetJobs final : public ModelJobs {
   }
 
  private:
+  /// Before anything slow is done for it.
+  static void check_layer(const std::string& layer) {
+    const auto layers = TheGpt::feature_layers();
+    if (std::find(layers.begin(), layers.end(), layer) != layers.end()) return;
+    throw Error("the model has no layer of this name", "--layer " + layer,
+                fmt::format("choose one of: {}", fmt::join(layers, ", ")));
+  }
+  /// Tells one VQ-VAE from another: FNV-1a of its weights and codebook (public domain; Fowler, Noll
+  /// and Vo).
+  static std::string fingerprint(LoadedModel<TheVqvae>& model) {
+    constexpr std::uint64_t kOffset = 14695981039346656037ULL;
+    constexpr std::uint64_t kPrime = 1099511628211ULL;
+    std::uint64_t hash = kOffset;
+    for (const auto* buffer : {&model.parameters, &model.buffers}) {
+      for (std::size_t i = 0; i < buffer->size(); ++i) {
+        hash = (hash ^ std::bit_cast<std::uint32_t>((*buffer)[i])) * kPrime;
+      }
+    }
+    return fmt::format("{:016x}", hash);
+  }
   static void check_clips(const io::ClipSet& clips) {
     const auto& source = clips.source();
     if (clips.options().frames != TheVqvae::kClip.t || source.height() != TheVqvae::kClip.h ||
@@ -337,19 +364,45 @@ class PresetJobs final : public ModelJobs {
     reader.require_all_used();
     return {Codec(std::move(vqvae)), std::move(gpt)};
   }
-  /// values [tokens, c]: as they are, or their mean over tokens [c].
   static void pool(const float* values, SampleShape shape, Pooling pooling,
                    std::vector<float>& out) {
     if (pooling == Pooling::kNone) {
       out.assign(values, values + shape.size());
-      return;
+    } else if (pooling == Pooling::kTokens) {
+      pool_cells(values, shape, 1, false, out);
+    } else {
+      constexpr std::size_t kSide = 4;
+      pool_cells(values, shape, kSide, true, out);
     }
-    const auto channels = static_cast<std::size_t>(shape.c);
-    std::vector<double> sum(channels, 0.0);
-    for (std::size_t i = 0; i < shape.size(); ++i) sum[i % channels] += values[i];
-    out.resize(channels);
-    for (std::size_t c = 0; c < channels; ++c) {
-      out[c] = static_cast<float>(sum[c] / static_cast<double>(shape.tokens()));
+  }
+
+  /// Means over side x side cells of the picture, [cells, c], and if asked the mean absolute changes in
+  /// time, [cells, c] more.
+  static void pool_cells(const float* values, SampleShape shape, std::size_t side, bool changes,
+                         std::vector<float>& out) {
+    const auto c = static_cast<std::size_t>(shape.c);
+    const auto h = static_cast<std::size_t>(shape.h);
+    const auto w = static_cast<std::size_t>(shape.w);
+    const auto t = static_cast<std::size_t>(shape.t);
+    const std::size_t cells = side * side;
+    const std::size_t picture = h * w * c;
+    std::vector<double> sum((changes ? 2 : 1) * cells * c, 0.0);
+    for (std::size_t i = 0; i < shape.size(); ++i) {
+      const std::size_t y = i / (w * c) % h;
+      const std::size_t x = i / c % w;
+      const std::size_t at = (y * side / h * side + x * side / w) * c + i % c;
+      sum[at] += values[i];
+      if (changes && i >= picture) {
+        sum[cells * c + at] += std::abs(values[i] - values[i - picture]);
+      }
+    }
+    out.resize(sum.size());
+    const double tokens = static_cast<double>(t * h * w) / static_cast<double>(cells);
+    for (std::size_t i = 0; i < sum.size(); ++i) {
+      const bool is_change = i >= cells * c;
+      const double count = is_change ? tokens * static_cast<double>(t - 1) / static_cast<double>(t)
+                                     : tokens;
+      out[i] = static_cast<float>(sum[i] / std::max(count, 1.0));
     }
   }
 };

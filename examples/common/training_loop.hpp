@@ -15,6 +15,7 @@
 #include "common/model_jobs.hpp"
 #include "common/progress.hpp"
 #include "vid2vox/core/error.hpp"
+#include "vid2vox/io/file.hpp"
 #include "vid2vox/io/safetensors.hpp"
 #include "vid2vox/training/checkpoint.hpp"
 #include "vid2vox/training/schedule.hpp"
@@ -25,9 +26,10 @@ namespace vid2vox::examples {
 /// resuming.
 class TrainingLoop {
  public:
-  /// terms: the columns of loss.csv between "loss" and "learning_rate".
+  /// terms: the columns of loss.csv between "loss" and "learning_rate". made_from: what else a
+  /// resumed run must agree in.
   TrainingLoop(const TrainingJob& job, const std::string& kind, const std::string& model,
-               double default_rate, std::vector<std::string> terms)
+               double default_rate, std::vector<std::string> terms, const Metadata& made_from = {})
       : job_(job), terms_(std::move(terms)) {
     schedule_.maximum = job.learning_rate.value_or(default_rate);
     schedule_.minimum = std::min(job.minimum_learning_rate, schedule_.maximum);
@@ -40,6 +42,7 @@ class TrainingLoop {
                  {"learning_rate", fmt::format("{}", schedule_.maximum)},
                  {"minimum_learning_rate", fmt::format("{}", schedule_.minimum)},
                  {"t_max", std::to_string(schedule_.period)}};
+    identity_.insert(made_from.begin(), made_from.end());
     std::filesystem::create_directories(job.out);
   }
 
@@ -52,7 +55,15 @@ class TrainingLoop {
       throw Error("it holds an earlier training run", job_.out.string(),
                   "continue it with --resume, or choose another folder");
     }
-    if (exists) load_training_state(file, state, identity_);
+    if (!exists && std::filesystem::exists(job_.out / "model.safetensors")) {
+      // Training anew would replace the model of a run whose state was deleted.
+      throw Error("it holds a model, but no training.safetensors to go on from", job_.out.string(),
+                  "choose another folder, or restore the file");
+    }
+    if (exists) {
+      load_training_state(file, state, identity_);
+      drop_last_validation(state.step);
+    }
     std::vector<std::string> columns{"split", "loss"};
     columns.insert(columns.end(), terms_.begin(), terms_.end());
     columns.insert(columns.end(), {"learning_rate", "seconds"});
@@ -109,11 +120,31 @@ class TrainingLoop {
     return {.step = step,
             .interrupted = stopped_ && step < job_.steps,
             .first_loss = first_loss_,
-            .last_loss = sum / static_cast<double>(recent_.size()),
+            .last_loss = sum / static_cast<double>(recent_.size()),  // NaN before the first step
             .validation_loss = validation_loss_};
   }
 
  private:
+  /// The last step of a run is validated whatever its number. Where the run goes on after it, that
+  /// row has to go: a run that was never stopped has none.
+  void drop_last_validation(std::uint64_t step) const {
+    const auto path = job_.out / "loss.csv";
+    if (step >= job_.steps || step % job_.validate_every == 0 || !std::filesystem::exists(path)) {
+      return;
+    }
+    const std::string dropped = std::to_string(step) + ",validation,";
+    std::string kept;
+    std::string line;
+    std::ifstream file(path, std::ios::binary);
+    while (std::getline(file, line)) {
+      if (line.compare(0, dropped.size(), dropped) == 0) continue;
+      kept += line;
+      if (!file.eof()) kept += '\n';  // CsvLog drops a row without its end
+    }
+    io::AtomicFile output(path);
+    output.write(kept);
+    output.commit();
+  }
   void note_loss(double loss) {
     constexpr std::size_t kRecent = 10;
     if (!std::isfinite(first_loss_)) first_loss_ = loss;

@@ -192,8 +192,10 @@ struct TrainingArguments {
 
 /// What the user reads at the end of a training.
 inline void print_training(const TrainingResult& result, const TrainingJob& job) {
-  fmt::print("{} of {} steps, loss {:.4g} -> {:.4g}", result.step, job.steps, result.first_loss,
-             result.last_loss);
+  fmt::print("{} of {} steps", result.step, job.steps);
+  if (std::isfinite(result.first_loss)) {
+    fmt::print(", loss {:.4g} -> {:.4g}", result.first_loss, result.last_loss);
+  }
   if (std::isfinite(result.validation_loss)) {
     fmt::print(", validation {:.4g}", result.validation_loss);
   }
