@@ -15,9 +15,11 @@ namespace {
 using namespace vid2vox;
 using namespace vid2vox::examples;
 
+constexpr double kHighPass_s = 128;  // SPM's default
+
 struct Arguments {
   std::filesystem::path out = "demo-output";
-  std::size_t runs = 6;
+  std::size_t runs = 8;
   double seconds = 120;
   double tr_s = 1.49;
   PipelineOptions pipeline;
@@ -63,7 +65,7 @@ RidgeJobResult score_pixels(const PipelineOptions& p, StageTimer& timer) {
   constexpr std::size_t kColors = 3;
   const auto size = static_cast<std::size_t>(p.frames->height());
   const std::size_t block = size / kSide;
-  const io::ClipOptions clip{.frames = p.jobs->clip().t, .stride = p.jobs->clip().t};
+  const io::ClipOptions clip{.frames = p.jobs->clip().t, .stride = p.feature_stride};
   std::vector<RidgeRun> runs;
   for (std::size_t run = 0; run < p.bold.size(); ++run) {
     const io::ClipSet clips(p.frames, clip, std::vector<std::size_t>{run});
@@ -115,9 +117,11 @@ int run(Arguments a) {
   p.jobs = &jobs_for("tiny");
   p.out = a.out;
   p.tr_s = a.tr_s;
-  p.test_runs = {a.runs - 1};
+  p.test_runs = {a.runs - 2, a.runs - 1};
   p.ridge.features = encoding::Standardization::kZscore;
   p.ridge.zscore_targets = true;
+  p.ridge.high_pass_s = kHighPass_s;
+  p.ridge.tr_s = a.tr_s;
   p.ridge.seed = p.seed;
   p.ridge.say = [](const std::string& line) { fmt::print("{}\n", line); };
   const auto parcels = demo::standard_parcels();
@@ -147,15 +151,18 @@ int main(int argc, char** argv) {
       "From a game video to a brain map without any data: plays a small platform game, simulates a "
       "brain whose parcels are driven by known things or by nothing, trains the preset tiny, "
       "scores "
-      "a held-out run, and compares with pixels and with an untrained network."};
+      "held-out runs, and compares with pixels and with an untrained network."};
   Arguments a;
-  a.pipeline.vqvae_steps = 500;
-  a.pipeline.gpt_steps = 150;
+  a.pipeline.vqvae_steps = 350;
+  a.pipeline.gpt_steps = 200;
+  a.pipeline.gpt_batch = 2;
   a.pipeline.seed = 1;
-  a.pipeline.layer = "attn_stack.attn_nets.1";
+  a.pipeline.layer = "attn_stack.attn_nets.0";
+  a.pipeline.pooling = Pooling::kGrid;
+  a.pipeline.feature_stride = 8;
   app.add_option("--out", a.out, "Folder of everything that is made")->capture_default_str();
-  app.add_option("--runs", a.runs, "Runs of the game; the last is held out")
-      ->check(CLI::Range(2, 100))
+  app.add_option("--runs", a.runs, "Runs of the game; the last two are held out")
+      ->check(CLI::Range(3, 100))
       ->capture_default_str();
   app.add_option("--seconds", a.seconds, "Length of a run, seconds")
       ->check(CLI::Range(30.0, 3600.0))

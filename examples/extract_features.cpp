@@ -75,8 +75,9 @@ int main(int argc, char** argv) {
       ->required()
       ->type_name("NAME");
   app.add_option("--pool", a.pooling,
-                 "none: all values [t, h, w, channel]; tokens: their mean over t, h, w")
-      ->check(CLI::IsMember({"none", "tokens"}))
+                 "none: all values [t, h, w, channel]; tokens: their mean over t, h, w; "
+                 "grid: means and changes in time in 4 x 4 cells of the picture")
+      ->check(CLI::IsMember({"none", "tokens", "grid"}))
       ->capture_default_str();
   app.add_option("--window", a.window,
                  "Clips that count for a TR: those whose last frame is first to last TR before the "

@@ -70,7 +70,10 @@ void add_model_options(CLI::App& app, Arguments& a) {
   app.add_option("--gpt-steps", p.gpt_steps, "Training steps of the GPT")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--batch", p.batch, "Clips a training step")
+  app.add_option("--batch", p.batch, "Clips a training step of the VQ-VAE")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--gpt-batch", p.gpt_batch, "Clips a training step of the GPT")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--lr", p.learning_rate, "Learning rate at the start (default: the preset's)")
@@ -79,7 +82,9 @@ void add_model_options(CLI::App& app, Arguments& a) {
   app.add_option("--layer", p.layer,
                  "Layer of the GPT that gives the features; default: after the middle block")
       ->type_name("NAME");
-  app.add_option("--pool", a.pooling, "none: all values of the layer; tokens: their mean; grid: means and changes in time in 4 x "
+  app.add_option("--pool", a.pooling,
+                 "none: all values of the layer; tokens: their mean; grid: means and changes in "
+                 "time in 4 x "
                  "4 cells of the picture")
       ->check(CLI::IsMember({"none", "tokens", "grid"}))
       ->capture_default_str();
@@ -101,9 +106,10 @@ void add_model_options(CLI::App& app, Arguments& a) {
                  "Changes slower than this leave features and BOLD of each run, seconds (0: none)")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--feature-stride", p.feature_stride,
-                 "Frames from the start of one clip with features to that of the next; has to divide "
-                 "the clip's length")
+  app.add_option(
+         "--feature-stride", p.feature_stride,
+         "Frames from the start of one clip with features to that of the next; has to divide "
+         "the clip's length")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--fdr", p.ridge.fdr, "False-discovery rate of the map")->capture_default_str();

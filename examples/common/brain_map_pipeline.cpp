@@ -84,8 +84,7 @@ class Pipeline {
  private:
   void run_stages(PipelineResult& result) {
     timer_.start("train VQ-VAE");
-    result.vqvae = train(vqvae_folder(o_.out), training_identity_,
-                         job(vqvae_folder(o_.out), o_.vqvae_steps, o_.batch),
+    result.vqvae = train(vqvae_folder(o_.out), training_identity_, o_.vqvae_steps, o_.batch,
                          [&](const TrainingJob& job) { return o_.jobs->train_vqvae(job); });
     Json gpt_identity = training_identity_;
     gpt_identity["gpt_steps"] = o_.gpt_steps;
@@ -93,7 +92,7 @@ class Pipeline {
     if (!result.vqvae.interrupted) {
       timer_.start("train GPT");
       result.gpt = train(
-          gpt_folder(o_.out), gpt_identity, o_.gpt_steps,
+          gpt_folder(o_.out), gpt_identity, o_.gpt_steps, o_.gpt_batch,
           [&](const TrainingJob& job) { return o_.jobs->train_gpt(job, vqvae_folder(o_.out)); });
     }
     result.interrupted = result.vqvae.interrupted || result.gpt.interrupted;
@@ -129,7 +128,8 @@ class Pipeline {
   }
 
   /// The test runs validate; their BOLD is never seen, and neither do their frames train.
-  [[nodiscard]] TrainingJob job(const std::filesystem::path& folder, std::uint64_t steps) const {
+  [[nodiscard]] TrainingJob job(const std::filesystem::path& folder, std::uint64_t steps,
+                                std::size_t batch) const {
     std::vector<std::size_t> training;
     for (std::size_t run = 0; run < o_.bold.size(); ++run) {
       if (std::find(o_.test_runs.begin(), o_.test_runs.end(), run) == o_.test_runs.end()) {
@@ -140,7 +140,7 @@ class Pipeline {
             .validation = io::ClipSet(o_.frames, clip_options(), o_.test_runs),
             .out = folder,
             .steps = steps,
-            .batch = o_.batch,
+            .batch = batch,
             .seed = o_.seed,
             .learning_rate = o_.learning_rate,
             .t_max = o_.t_max,
@@ -150,7 +150,7 @@ class Pipeline {
 
   template <class Train>
   TrainingResult train(const std::filesystem::path& folder, const Json& identity,
-                       std::uint64_t steps, const Train& run) const {
+                       std::uint64_t steps, std::size_t batch, const Train& run) const {
     const Json stage = read_stage(folder);
     if (is_done(folder, identity)) {
       fmt::print("{}: done before\n", folder.string());
@@ -164,7 +164,7 @@ class Pipeline {
     }
     std::filesystem::create_directories(folder);
     write_stage(folder, {{"started_from", identity}});
-    const TrainingResult result = run(job(folder, steps));
+    const TrainingResult result = run(job(folder, steps, batch));
     fmt::print("{}: {} steps, loss {:.4g} -> {:.4g}, validation {:.4g}\n", folder.string(),
                result.step, result.first_loss, result.last_loss, result.validation_loss);
     if (!result.interrupted) {
@@ -178,13 +178,10 @@ class Pipeline {
     std::filesystem::create_directories(folder);
     std::vector<std::size_t> rows;
     for (const BoldRun& run : o_.bold) rows.push_back(run.values.shape(0));
-    const Json made_from = {{"gpt", gpt_identity},
-                            {"layer", o_.layer},
-                            {"pooling", pooling_name(o_.pooling)},
-                            {"window", o_.window},
-                            {"stride", o_.feature_stride},
-                            {"tr_s", o_.tr_s},
-                            {"rows", rows}};
+    const Json made_from = {
+        {"gpt", gpt_identity}, {"layer", o_.layer},           {"pooling", pooling_name(o_.pooling)},
+        {"window", o_.window}, {"stride", o_.feature_stride}, {"tr_s", o_.tr_s},
+        {"rows", rows}};
     const bool done = is_done(folder, made_from);
     if (done) {
       fmt::print("{}: done before\n", folder.string());
@@ -214,8 +211,7 @@ class Pipeline {
   [[nodiscard]] xt::xtensor<float, 2> extract(std::size_t run) const {
     const FeatureJob job{
         .gpt = gpt_folder(o_.out),
-        .clips = io::ClipSet(o_.frames,
-                             {.frames = o_.jobs->clip().t, .stride = o_.feature_stride},
+        .clips = io::ClipSet(o_.frames, {.frames = o_.jobs->clip().t, .stride = o_.feature_stride},
                              std::vector<std::size_t>{run}),
         .layer = o_.layer,
         .pooling = o_.pooling};

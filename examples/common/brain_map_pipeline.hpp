@@ -38,6 +38,7 @@ struct PipelineOptions {
   std::uint64_t vqvae_steps = 500;
   std::uint64_t gpt_steps = 300;
   std::size_t batch = 4;
+  std::size_t gpt_batch = 4;
   std::uint64_t seed = 0;
   std::optional<double> learning_rate;
   std::uint64_t t_max = 0;
@@ -46,6 +47,7 @@ struct PipelineOptions {
   std::string layer;
   Pooling pooling = Pooling::kTokens;
   std::string window = "0:1";
+  int feature_stride = 16;  // frames from the start of one clip with features to that of the next
   RidgeJobOptions ridge;
 };
 

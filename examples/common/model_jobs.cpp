@@ -15,6 +15,25 @@ const ModelJobs& jobs_for(const std::string& model) {
               "choose study, videogpt or tiny");
 }
 
+const char* pooling_name(Pooling pooling) {
+  switch (pooling) {
+    case Pooling::kNone:
+      return "none";
+    case Pooling::kTokens:
+      return "tokens";
+    case Pooling::kGrid:
+      break;
+  }
+  return "grid";
+}
+
+Pooling pooling_of(const std::string& name) {
+  for (const Pooling pooling : {Pooling::kNone, Pooling::kTokens, Pooling::kGrid}) {
+    if (name == pooling_name(pooling)) return pooling;
+  }
+  throw Error("there is no such pooling", "--pool " + name, "choose none, tokens or grid");
+}
+
 std::filesystem::path checkpoint_file(const std::filesystem::path& path) {
   const std::filesystem::path file =
       std::filesystem::is_directory(path) ? path / "model.safetensors" : path;

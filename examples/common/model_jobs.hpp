@@ -44,7 +44,15 @@ struct TrainingResult {
   double validation_loss = 0;  // NaN without validation
 };
 
-enum class Pooling { kNone, kTokens };
+/// kNone: all values of the layer [t, h, w, c]. kTokens: their mean over t, h, w [c]. kGrid: means
+/// over the 4 x 4 cells of the picture, then each cell's mean absolute change from one time step of
+/// the layer to the next [2, 4, 4, c].
+enum class Pooling { kNone, kTokens, kGrid };
+
+/// Their names on the command line: "none", "tokens", "grid".
+const char* pooling_name(Pooling pooling);
+/// Throws Error on another name.
+Pooling pooling_of(const std::string& name);
 
 /// Features of the clips of one run.
 struct FeatureJob {

@@ -376,8 +376,8 @@ class PresetJobs final : public ModelJobs {
     }
   }
 
-  /// Means over side x side cells of the picture, [cells, c], and if asked the mean absolute changes in
-  /// time, [cells, c] more.
+  /// Means over side x side cells of the picture, [cells, c], and if asked the mean absolute
+  /// changes in time, [cells, c] more.
   static void pool_cells(const float* values, SampleShape shape, std::size_t side, bool changes,
                          std::vector<float>& out) {
     const auto c = static_cast<std::size_t>(shape.c);
@@ -400,8 +400,8 @@ class PresetJobs final : public ModelJobs {
     const double tokens = static_cast<double>(t * h * w) / static_cast<double>(cells);
     for (std::size_t i = 0; i < sum.size(); ++i) {
       const bool is_change = i >= cells * c;
-      const double count = is_change ? tokens * static_cast<double>(t - 1) / static_cast<double>(t)
-                                     : tokens;
+      const double count =
+          is_change ? tokens * static_cast<double>(t - 1) / static_cast<double>(t) : tokens;
       out[i] = static_cast<float>(sum[i] / std::max(count, 1.0));
     }
   }

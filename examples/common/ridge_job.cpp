@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "vid2vox/encoding/high_pass.hpp"
 #include "vid2vox/encoding/ridge.hpp"
 #include "vid2vox/encoding/scores.hpp"
 #include "vid2vox/encoding/significance.hpp"
@@ -168,6 +169,12 @@ class RidgeJob {
       for (std::size_t row = segment.begin; row < segment.end && !segment.test; ++row) {
         train.push_back(row);
       }
+    }
+    if (options_.high_pass_s > 0) {
+      encoding::high_pass_runs(data_.features, data_.run_lengths, options_.tr_s,
+                               options_.high_pass_s);
+      encoding::high_pass_runs(data_.targets, data_.run_lengths, options_.tr_s,
+                               options_.high_pass_s);
     }
     if (options_.features != encoding::Standardization::kNone) {
       encoding::apply_standardizer(
@@ -336,6 +343,7 @@ class RidgeJob {
     summary["rows_without_features"] = train_.incomplete_features + test_.incomplete_features;
     summary["rows_without_targets"] = train_.missing_targets + test_.missing_targets;
     summary["delays"] = options_.delays;
+    summary["high_pass_s"] = options_.high_pass_s;
     summary.update(ridge_summary_);
     summary["precision"] = options_.float64 ? "float64" : "float32";
     summary["seed"] = options_.seed;

@@ -57,6 +57,8 @@ struct RidgeJobOptions {
   encoding::DelayFill fill = encoding::DelayFill::kZero;
   encoding::Standardization features = encoding::Standardization::kNone;
   bool zscore_targets = false;  // each segment with its own mean and deviation
+  double high_pass_s = 0;       // slower changes leave features and targets of each run; 0: none
+  double tr_s = 0;              // repetition time, for the high-pass filter
   std::vector<double> alphas = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
   bool global_alpha = false;
   bool float64 = false;

@@ -26,6 +26,7 @@
 #include "vid2vox/encoding/alignment.hpp"
 #include "vid2vox/encoding/delays.hpp"
 #include "vid2vox/encoding/folds.hpp"
+#include "vid2vox/encoding/high_pass.hpp"
 #include "vid2vox/encoding/ridge.hpp"
 #include "vid2vox/encoding/ridge_decomposition.hpp"
 #include "vid2vox/encoding/scores.hpp"
