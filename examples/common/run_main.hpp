@@ -12,6 +12,9 @@ namespace vid2vox::examples {
 /// standard error and exit code 1.
 template <class Body>
 int run_main(const Body& body) {
+  // Line by line also into a file or a pipe, where it would otherwise come after the progress on
+  // standard error that it explains.
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   try {
     if constexpr (std::is_void_v<std::invoke_result_t<const Body&>>) {
       body();
