@@ -94,16 +94,25 @@ TEST_CASE("extract_features writes a row a TR, and tells which have no clip") {
     for (std::size_t k = 2; k < 6; ++k) CHECK(nan_row(values, k) == 0);
     return values;
   };
-  // tiny: 4 x 16 x 16 positions of 72 channels, and 2 x 8 x 8 of 48 of the conditioning memory
   const auto all = extract("--layer norm --pool none");
   const auto pooled = extract("--layer norm --pool tokens");
   const std::size_t channels = pooled.shape(1);
-  constexpr std::size_t kTokens = 4 * 16 * 16;
-  REQUIRE(all.shape(1) == kTokens * channels);
+  REQUIRE(all.shape(1) % channels == 0);
+  const std::size_t tokens = all.shape(1) / channels;
+  REQUIRE(tokens > 16);
   for (std::size_t c = 0; c < channels; ++c) {
     double mean = 0;
-    for (std::size_t i = 0; i < kTokens; ++i) mean += all(3, i * channels + c) / double{kTokens};
+    for (std::size_t i = 0; i < tokens; ++i) mean += all(3, i * channels + c);
+    CHECK(std::abs(mean / static_cast<double>(tokens) - pooled(3, c)) < 1e-5);
+  }
+  constexpr std::size_t kCells = 4 * 4;  // means, then changes in time
+  const auto grid = extract("--layer norm --pool grid");
+  REQUIRE(grid.shape(1) == 2 * kCells * channels);
+  for (std::size_t c = 0; c < channels; ++c) {
+    double mean = 0;
+    for (std::size_t i = 0; i < kCells; ++i) mean += grid(3, i * channels + c) / double{kCells};
     CHECK(std::abs(mean - pooled(3, c)) < 1e-5);
+    CHECK(grid(3, kCells * channels + c) >= 0);
   }
   extract("--layer resnet");
   extract("--layer attn_stack.attn_nets.0");
