@@ -165,8 +165,11 @@ class Pipeline {
     std::filesystem::create_directories(folder);
     write_stage(folder, {{"started_from", identity}});
     const TrainingResult result = run(job(folder, steps, batch));
-    fmt::print("{}: {} steps, loss {:.4g} -> {:.4g}, validation {:.4g}\n", folder.string(),
-               result.step, result.first_loss, result.last_loss, result.validation_loss);
+    fmt::print("{}: {} steps, loss {:.4g} -> {:.4g}{}\n", folder.string(), result.step,
+               result.first_loss, result.last_loss,
+               std::isfinite(result.validation_loss)
+                   ? fmt::format(", validation {:.4g}", result.validation_loss)
+                   : "");
     if (!result.interrupted) {
       write_stage(folder, {{"made_from", identity}, {"losses", losses(result)}});
     }
