@@ -8,6 +8,7 @@
 
 #include "common/demo_report.hpp"
 #include "common/run_main.hpp"
+#include "vid2vox/encoding/ridge.hpp"
 #include "vid2vox/io/npy.hpp"
 
 namespace {
@@ -20,7 +21,7 @@ constexpr double kHighPass_s = 128;  // SPM's default
 struct Arguments {
   std::filesystem::path out = "demo-output";
   std::size_t runs = 8;
-  double seconds = 120;
+  double seconds = 100;
   double tr_s = 1.49;
   PipelineOptions pipeline;
 };
@@ -94,10 +95,10 @@ RidgeJobResult score_pixels(const PipelineOptions& p, StageTimer& timer) {
   return run_ridge_job(join_runs(std::move(runs), p.test_runs, p.target_names), ridge, inner);
 }
 
-/// The same networks with their initial weights. A few steps at learning rate 0 let the codebook
+/// The same networks with their initial weights. Some steps at learning rate 0 let the codebook
 /// and the batch norms adapt to the video, without which they would give constants.
 RidgeJobResult score_untrained(PipelineOptions p, StageTimer& timer) {
-  constexpr std::uint64_t kAdaptSteps = 20;
+  constexpr std::uint64_t kAdaptSteps = 80;  // running statistics forget their start: 0.9^80 = 2e-4
   p.out /= "untrained";
   p.learning_rate = 0.0;
   p.vqvae_steps = kAdaptSteps;
@@ -122,6 +123,7 @@ int run(Arguments a) {
   p.ridge.zscore_targets = true;
   p.ridge.high_pass_s = kHighPass_s;
   p.ridge.tr_s = a.tr_s;
+  p.ridge.alphas = encoding::parse_alphas("1e2:1e8:7");
   p.ridge.seed = p.seed;
   p.ridge.say = [](const std::string& line) { fmt::print("{}\n", line); };
   const auto parcels = demo::standard_parcels();
@@ -153,9 +155,10 @@ int main(int argc, char** argv) {
       "scores "
       "held-out runs, and compares with pixels and with an untrained network."};
   Arguments a;
-  a.pipeline.vqvae_steps = 350;
+  a.pipeline.vqvae_steps = 400;
   a.pipeline.gpt_steps = 200;
   a.pipeline.gpt_batch = 2;
+  a.pipeline.t_max = 500;
   a.pipeline.seed = 1;
   a.pipeline.layer = "attn_stack.attn_nets.0";
   a.pipeline.pooling = Pooling::kGrid;

@@ -283,11 +283,7 @@ void write_model_pictures(const PipelineOptions& options, std::size_t run, std::
       row[part].resize(length * frames.frame_bytes());
       frames.read_frames(run, first + part * length, length, row[part]);
     }
-    SamplingOptions sampling;
-    sampling.seed = options.seed + i;
-    constexpr int kTopK = 20;  // keeps unlikely codes, which look like noise, out of the picture
-    sampling.top_k = kTopK;
-    row.push_back(options.jobs->predict(gpt_folder(options.out), row[0], sampling));
+    row.push_back(options.jobs->predict_forced(gpt_folder(options.out), row[0], row[1]));
     rows.push_back(std::move(row));
   }
   write_prediction(options.out / "prediction.gif", options.jobs->clip(), frames.frame_rate(), rows);

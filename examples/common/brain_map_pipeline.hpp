@@ -71,7 +71,8 @@ std::filesystem::path gpt_folder(const std::filesystem::path& out);
 void write_map(const std::filesystem::path& path, const RidgeJobResult& scores,
                std::vector<report::MapParcel> parcels, double fdr, const std::string& title);
 
-/// loss.png of both models and prediction.gif: up to `count` moments of the run `run` (from 0).
+/// loss.png of both models and prediction.gif: up to `count` moments of the run `run` (from 0),
+/// with the GPT's teacher-forced predictions.
 void write_model_pictures(const PipelineOptions& options, std::size_t run, std::size_t count);
 
 }  // namespace vid2vox::examples

@@ -101,7 +101,7 @@ void print_table(const std::vector<std::vector<std::string>>& cells) {
     fmt::print("{:<12} {:>8} {:>8} {:>10} {:>13} {:>11} {:>13}\n", row[0], row[1], row[2], row[3],
                row[4], row[5], row[6]);
   };
-  fmt::print("\nmedian correlation on the held-out run\n");
+  fmt::print("\nmedian correlation on the held-out runs\n");
   print_row(table_header());
   for (const auto& row : cells) print_row(row);
 }
@@ -172,10 +172,10 @@ void write_html(const PipelineOptions& options, const Groups& groups,
       "its parcels follow something known, {} follow nothing. A VQ-VAE and a GPT learned to "
       "predict "
       "the next 16 frames from the 16 before; a ridge model turned the GPT's activations into a "
-      "prediction of every parcel's BOLD signal. All scores are from run {}, which took no part in "
-      "training.",
-      options.bold.size(), groups.driven.count, groups.undriven.count,
-      options.test_runs.front() + 1));
+      "prediction of every parcel's BOLD signal. All scores are from the last {} runs, which took "
+      "no "
+      "part in training.",
+      options.bold.size(), groups.driven.count, groups.undriven.count, options.test_runs.size()));
   page.key_figures(
       {{"median r, driven parcels", fmt::format("{:.2f}", median(groups.driven.model))},
        {"median r, undriven parcels", fmt::format("{:.2f}", median(groups.undriven.model))},
@@ -190,9 +190,10 @@ void write_html(const PipelineOptions& options, const Groups& groups,
                            options.ridge.fdr),
                900);
   page.section("By driver, beside two baselines");
-  page.table(table_header(), cells,
-             "Median correlation on the held-out run. Ceiling: what the noise lets a perfect model "
-             "reach.");
+  page.table(
+      table_header(), cells,
+      "Median correlation on the held-out runs. Ceiling: what the noise lets a perfect model "
+      "reach.");
   page.picture(options.out / "scores_by_driver.png", "Every parcel, three models.", 900);
   page.paragraph(
       "Pixels: the mean picture of each clip at 8 x 8 pixels. Untrained network: the same networks "
@@ -200,8 +201,8 @@ void write_html(const PipelineOptions& options, const Groups& groups,
   page.section("What the model has learned");
   page.picture(
       options.out / "prediction.gif",
-      "Moments of the held-out run: 16 frames of context, the 16 that followed, and the 16 "
-      "that the GPT sampled.",
+      "Moments of a held-out run: 16 frames of context, the 16 that followed, and the GPT's "
+      "prediction of these: at every place the likeliest code given the true codes before it.",
       600);
   page.picture(options.out / "loss.png", "Losses in training.", 900);
   page.section("Time");

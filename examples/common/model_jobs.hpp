@@ -86,6 +86,11 @@ class ModelJobs {
   [[nodiscard]] virtual std::vector<std::uint8_t> predict(const std::filesystem::path& gpt,
                                                           std::span<const std::uint8_t> previous,
                                                           const SamplingOptions& options) const = 0;
+  /// The likeliest code at every place of the clip `next` after `previous`, given the true codes
+  /// before it (teacher-forced), as a clip.
+  [[nodiscard]] virtual std::vector<std::uint8_t> predict_forced(
+      const std::filesystem::path& gpt, std::span<const std::uint8_t> previous,
+      std::span<const std::uint8_t> next) const = 0;
   /// Teacher-forced activations of every clip that has a clip right before it. Returns how many
   /// clips had none.
   virtual std::size_t extract(const FeatureJob& job, const FeatureSink& sink) const = 0;

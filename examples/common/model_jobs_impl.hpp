@@ -219,6 +219,28 @@ class PresetJobs final : public ModelJobs {
     return clip;
   }
 
+  [[nodiscard]] std::vector<std::uint8_t> predict_forced(
+      const std::filesystem::path& gpt, std::span<const std::uint8_t> previous,
+      std::span<const std::uint8_t> next) const override {
+    auto [codec, model] = load_gpt(gpt);
+    std::vector<std::int32_t> codes(TheVqvae::kLatent.tokens());
+    codec.encode(previous, codes.data());
+    Buffer<float> embedded(TheGpt::kCodes.size());
+    codec.embed(codes, embedded.data());
+    codec.encode(next, codes.data());
+    ModelMemory<TheGpt> memory(1);
+    Buffer<float> logits(TheGpt::kTokens * TheGpt::kClasses);
+    TheGpt::forward(memory.context, model.state(), codec.embeddings(), embedded.data(),
+                    codes.data(), logits.data(), memory.saved.data());
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+      const float* row = logits.data() + i * TheGpt::kClasses;
+      codes[i] = static_cast<std::int32_t>(std::max_element(row, row + TheGpt::kClasses) - row);
+    }
+    std::vector<std::uint8_t> clip(TheVqvae::kClip.size());
+    codec.decode(codes, clip);
+    return clip;
+  }
+
   std::size_t extract(const FeatureJob& job, const FeatureSink& sink) const override {
     check_clips(job.clips);
     check_layer(job.layer);
