@@ -115,21 +115,6 @@ void add_model_options(CLI::App& app, Arguments& a) {
   app.add_option("--fdr", p.ridge.fdr, "False-discovery rate of the map")->capture_default_str();
 }
 
-std::vector<report::MapParcel> map_parcels(const std::string& path) {
-  std::vector<report::MapParcel> parcels;
-  if (path.empty()) return parcels;
-  for (const demo::Parcel& parcel : demo::read_parcels(path)) {
-    report::MapParcel place;
-    place.label = parcel.label;
-    place.driver = demo::driver_name(parcel.driver);
-    place.hemisphere = parcel.hemisphere;
-    place.x = parcel.x;
-    place.y = parcel.y;
-    parcels.push_back(place);
-  }
-  return parcels;
-}
-
 void load_runs(Arguments& a, std::size_t parcels, StageTimer& timer) {
   // Before the minutes that decoding takes.
   if (a.bold.size() != a.videos.size()) {
@@ -190,7 +175,8 @@ void run(Arguments a) {
   parse_window(p.window, p.tr_s);
   if (a.test_runs.empty()) a.test_runs.push_back(a.videos.size());
   for (const std::size_t k : a.test_runs) p.test_runs.push_back(k - 1);
-  const auto parcels = map_parcels(a.parcels);
+  const auto parcels = a.parcels.empty() ? std::vector<report::MapParcel>{}
+                                         : map_parcels(demo::read_parcels(a.parcels));
   load_runs(a, parcels.size(), timer);
   if (!parcels.empty()) {
     p.target_names.clear();

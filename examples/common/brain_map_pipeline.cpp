@@ -240,6 +240,20 @@ PipelineResult run_pipeline(const PipelineOptions& options, StageTimer& timer) {
   return pipeline.run();
 }
 
+std::vector<report::MapParcel> map_parcels(const std::vector<demo::Parcel>& parcels) {
+  std::vector<report::MapParcel> places;
+  for (const demo::Parcel& parcel : parcels) {
+    report::MapParcel place;
+    place.label = parcel.label;
+    place.driver = demo::driver_name(parcel.driver);
+    place.hemisphere = parcel.hemisphere;
+    place.x = parcel.x;
+    place.y = parcel.y;
+    places.push_back(place);
+  }
+  return places;
+}
+
 void write_map(const std::filesystem::path& path, const RidgeJobResult& scores,
                std::vector<report::MapParcel> parcels, double fdr, const std::string& title) {
   report::EncodingMapOptions style;

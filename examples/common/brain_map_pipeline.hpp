@@ -8,6 +8,7 @@
 #include <vector>
 #include <xtensor/xtensor.hpp>
 
+#include "common/brain_simulator.hpp"
 #include "common/model_jobs.hpp"
 #include "common/ridge_job.hpp"
 #include "common/stages.hpp"
@@ -65,6 +66,9 @@ PipelineResult run_pipeline(const PipelineOptions& options, StageTimer& timer);
 /// The folders of the trained models.
 std::filesystem::path vqvae_folder(const std::filesystem::path& out);
 std::filesystem::path gpt_folder(const std::filesystem::path& out);
+
+/// The parcels' places and drivers, for write_map.
+std::vector<report::MapParcel> map_parcels(const std::vector<demo::Parcel>& parcels);
 
 /// Draws the map of the scores into `path`. `parcels` gives the targets' places and drivers;
 /// without any they are spread over the brain, which the subtitle says.

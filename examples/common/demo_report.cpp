@@ -142,18 +142,8 @@ void write_summary(const PipelineOptions& options, const DemoResult& result, con
 
 void draw_pictures(const PipelineOptions& options, const DemoResult& result,
                    const std::vector<DriverRow>& rows) {
-  std::vector<report::MapParcel> places;
-  for (const demo::Parcel& parcel : result.parcels) {
-    report::MapParcel place;
-    place.label = parcel.label;
-    place.driver = demo::driver_name(parcel.driver);
-    place.hemisphere = parcel.hemisphere;
-    place.x = parcel.x;
-    place.y = parcel.y;
-    places.push_back(place);
-  }
-  write_map(options.out / "encoding_map.png", result.pipeline.scores, places, options.ridge.fdr,
-            "Which parcels does the video model predict?");
+  write_map(options.out / "encoding_map.png", result.pipeline.scores, map_parcels(result.parcels),
+            options.ridge.fdr, "Which parcels does the video model predict?");
   std::vector<report::StripGroup> groups;
   for (const DriverRow& row : rows) {
     groups.push_back(
