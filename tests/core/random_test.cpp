@@ -1,5 +1,8 @@
 #include "vid2vox/core/random.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -66,4 +69,42 @@ TEST_CASE("many blocks at a time are the same as one by one") {
   for (std::size_t i = 0; i < words.size(); ++i) {
     REQUIRE(words[i] == key.word(4 * kFirst + i));
   }
+}
+
+TEST_CASE("a random permutation visits each element once, for any size") {
+  for (const std::uint64_t size : {1, 2, 3, 5, 16, 17, 63, 64, 65, 1000, 4097}) {
+    std::vector<int> visits(size);
+    for (std::uint64_t k = 0; k < size; ++k) {
+      const auto element = vid2vox::random_permutation(RandomKey{1, 2, 3}, size, k);
+      REQUIRE(element < size);
+      ++visits[element];
+    }
+    CHECK(std::count(visits.begin(), visits.end(), 1) == static_cast<std::ptrdiff_t>(size));
+  }
+  constexpr std::uint64_t kHuge = std::uint64_t{1} << 63U;
+  CHECK(vid2vox::random_permutation(RandomKey{1, 2, 3}, kHuge + 1, kHuge) <= kHuge);
+}
+
+TEST_CASE("the six orders of three elements are equally likely") {
+  constexpr int kDraws = 6000;
+  std::vector<int> count(9);  // 3 * first + second
+  for (std::uint64_t seed = 0; seed < kDraws; ++seed) {
+    const RandomKey key{seed, 0, 1};
+    ++count[3 * vid2vox::random_permutation(key, 3, 0) + vid2vox::random_permutation(key, 3, 1)];
+  }
+  // 1000 expected, standard deviation 29: within five of them.
+  for (const int order : {1, 2, 3, 5, 6, 7}) CHECK(std::abs(count[order] - kDraws / 6) < 145);
+}
+
+TEST_CASE("a random permutation sends each element anywhere") {
+  // 64 elements, 6400 keys: chi-square of where element 0 goes, 63 degrees of freedom: mean 63,
+  // standard deviation 11.2.
+  constexpr std::uint64_t kSize = 64;
+  std::vector<int> count(kSize);
+  for (std::uint64_t seed = 0; seed < 100 * kSize; ++seed) {
+    ++count[vid2vox::random_permutation(RandomKey{seed, 5, 9}, kSize, 0)];
+  }
+  double chi_square = 0;
+  for (const int times : count) chi_square += (times - 100.0) * (times - 100.0) / 100.0;
+  CHECK(chi_square < 63 + 5 * 11.2);
 }

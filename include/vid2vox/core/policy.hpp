@@ -3,6 +3,8 @@
 #include <concepts>
 #include <string_view>
 
+#include "vid2vox/core/half.hpp"
+
 namespace vid2vox {
 
 /// IEEE single precision: storage and arithmetic.
@@ -17,6 +19,29 @@ struct fp64 {
   using storage = double;
   using accumulate = double;
   static constexpr std::string_view kName = "fp64";
+};
+
+/// float32 storage; matrix products and convolutions round their inputs to TF32 (8 bits of
+/// exponent, 11 of precision) on tensor cores and accumulate in float32.
+struct tf32 {
+  using storage = float;
+  using accumulate = float;
+  static constexpr std::string_view kName = "tf32";
+};
+
+/// bfloat16 activations and compute copies of the weights; sums, masters and gradients in float32.
+struct bf16 {
+  using storage = bfloat16;
+  using accumulate = float;
+  static constexpr std::string_view kName = "bf16";
+};
+
+/// IEEE half precision activations and compute copies of the weights; sums, masters and gradients
+/// in float32. Needs loss scaling.
+struct fp16 {
+  using storage = float16;
+  using accumulate = float;
+  static constexpr std::string_view kName = "fp16";
 };
 
 /// The host. Backend: vid2vox/backend/cpu.

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -8,14 +7,24 @@
 #include <numbers>
 #include <string_view>
 
+#include "vid2vox/core/host_device.hpp"
+
 namespace vid2vox {
 
 /// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): a
 /// counter-based generator. The same (key, counter) gives the same four words on any device and
 /// with any threads.
 struct Philox {
-  using Counter = std::array<std::uint32_t, 4>;
-  using Key = std::array<std::uint32_t, 2>;
+  /// `kSize` words; std::array cannot be indexed in kernels.
+  template <std::size_t kSize>
+  struct Words {
+    std::uint32_t word[kSize];
+
+    VID2VOX_HOST_DEVICE constexpr std::uint32_t operator[](std::size_t i) const { return word[i]; }
+    bool operator==(const Words&) const = default;
+  };
+  using Counter = Words<4>;
+  using Key = Words<2>;
 
   // Constants of the paper's table 2.
   static constexpr std::uint32_t kMultiplier0 = 0xD2511F53;
@@ -24,7 +33,7 @@ struct Philox {
   static constexpr std::uint32_t kWeyl1 = 0xBB67AE85;
   static constexpr int kRounds = 10;
 
-  static constexpr Counter generate(Counter counter, Key key) {
+  VID2VOX_HOST_DEVICE static constexpr Counter generate(Counter counter, Key key) {
     for (int round = 0; round < kRounds; ++round) {
       const std::uint64_t product0 = static_cast<std::uint64_t>(kMultiplier0) * counter[0];
       const std::uint64_t product1 = static_cast<std::uint64_t>(kMultiplier1) * counter[2];
@@ -46,7 +55,7 @@ struct RandomKey {
   std::uint32_t stream = 0;
 
   /// The four words that serve elements 4*block .. 4*block+3.
-  [[nodiscard]] constexpr Philox::Counter block(std::uint64_t index) const {
+  [[nodiscard]] VID2VOX_HOST_DEVICE constexpr Philox::Counter block(std::uint64_t index) const {
     // The step is folded into the counter's upper half with the stream: 32 bits each.
     return Philox::generate(
         {static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32U),
@@ -68,12 +77,12 @@ struct RandomKey {
     }
   }
 
-  [[nodiscard]] constexpr std::uint32_t word(std::uint64_t element) const {
+  [[nodiscard]] VID2VOX_HOST_DEVICE constexpr std::uint32_t word(std::uint64_t element) const {
     return block(element / 4)[element % 4];
   }
 
   /// Uniform in [0, 1) with 24 random bits, the same in float and double.
-  [[nodiscard]] constexpr double uniform(std::uint64_t element) const {
+  [[nodiscard]] VID2VOX_HOST_DEVICE constexpr double uniform(std::uint64_t element) const {
     return to_unit(word(element));
   }
 
@@ -84,7 +93,7 @@ struct RandomKey {
     return radius * std::cos(2.0 * std::numbers::pi * (words[1] + 0.5) * kInverse32);
   }
 
-  static constexpr double to_unit(std::uint32_t word) {
+  VID2VOX_HOST_DEVICE static constexpr double to_unit(std::uint32_t word) {
     constexpr double kInverse24 = 1.0 / 16777216.0;
     return static_cast<double>(word >> 8U) * kInverse24;
   }
@@ -177,6 +186,33 @@ void shuffle(Container& items, RandomKey key) {
     using std::swap;
     swap(items[i - 1], items[j]);
   }
+}
+
+/// Element k of a random permutation of [0, size), each found by itself on any device: a Feistel
+/// network over the smallest even number of bits that hold `size`, its round function a Philox
+/// word, applied again until the result is below `size` (cycle walking; under four times on
+/// average). Needs k < size. The counters that it reads lie beyond any that `word` reaches for
+/// elements below 2^58.
+VID2VOX_HOST_DEVICE constexpr std::uint64_t random_permutation(RandomKey key, std::uint64_t size,
+                                                               std::uint64_t k) {
+  constexpr int kRounds = 8;       // twice what Luby and Rackoff (1988) need: small halves
+  constexpr int kRoundShift = 56;  // above any half (at most 32 bits)
+  int half_bits = 0;
+  while (half_bits < 32 && (size - 1) >> (2 * half_bits) != 0) ++half_bits;
+  const std::uint64_t mask = (std::uint64_t{1} << half_bits) - 1;
+  std::uint64_t value = k;
+  do {
+    std::uint64_t left = value >> half_bits;
+    std::uint64_t right = value & mask;
+    for (int round = 0; round < kRounds; ++round) {
+      const std::uint64_t counter = right | (static_cast<std::uint64_t>(round + 1) << kRoundShift);
+      const std::uint64_t mixed = left ^ (key.block(counter)[0] & mask);
+      left = right;
+      right = mixed;
+    }
+    value = (left << half_bits) | right;
+  } while (value >= size);
+  return value;
 }
 
 }  // namespace vid2vox
