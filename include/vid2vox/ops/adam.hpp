@@ -15,9 +15,14 @@ struct AdamStep {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
+  double gradient_scale = 1;  // gradients come multiplied by this
 };
 
-///   update(n, step, gradient, parameter, first_moment, second_moment)
+/// All arrays but the flags are of type A.
+///   find_not_finite(n, const A* gradient, double* flag): sets *flag to 1 if an element is infinite
+///     or NaN, else leaves it
+///   update(n, step, gradient, parameter, first_moment, second_moment, const double* skip): changes
+///     nothing if skip is not null and *skip is not 0
 template <Device D>
 struct Adam {
   static_assert(

@@ -30,10 +30,11 @@ struct AttentionGeometry {
   RandomKey dropout_key;
 };
 
+/// All arrays are T.
 ///   forward(geometry, q, k, v, o)
 ///   backward(geometry, q, k, v, d_o, d_q, d_k, d_v): overwrites the three gradients; recomputes
-///   the
-///     weights instead of reading stored ones. Gradients have the strides of what they belong to.
+///     the weights instead of reading stored ones. Gradients have the strides of what they belong
+///     to.
 template <Device D>
 struct Attention {
   static_assert(
@@ -52,7 +53,7 @@ struct AxialAttentionGeometry {
 };
 
 /// qkv: [batch, t, h, w, 9 * channels], per axis (w, h, t) its q, k and v; o: [batch, t, h, w,
-/// 3 * channels], per axis its output. Scale 1/sqrt(channels / heads), not causal.
+/// 3 * channels], per axis its output; all T. Scale 1/sqrt(channels / heads), not causal.
 ///   forward(geometry, qkv, o)
 ///   backward(geometry, qkv, d_o, d_qkv)
 template <Device D>

@@ -24,10 +24,10 @@ struct Conv3dGeometry {
 };
 
 /// The three products of a convolution:
-///   forward(geometry, x, w, bias or null, y)
-///   data_gradient(geometry, dy, w, bias or null, dx): dx = adjoint of forward, plus bias
-///     [in_channels]; it is also the forward pass of a transposed convolution
-///   weight_gradient(geometry, x, dy, dw): adds to dw
+///   forward(geometry, const T* x, const T* w, const A* bias or null, T* y)
+///   data_gradient(geometry, const T* dy, const T* w, const A* bias or null, T* dx): dx = adjoint
+///     of forward, plus bias [in_channels]; it is also the forward pass of a transposed convolution
+///   weight_gradient(geometry, const T* x, const T* dy, A* dw): adds to dw
 template <Device D>
 struct Conv3d {
   static_assert(

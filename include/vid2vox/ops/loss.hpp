@@ -5,11 +5,14 @@
 
 namespace vid2vox::ops {
 
-///   double squared_error(n, a, b): mean of (a - b)^2, accumulated in float64
-///   squared_error_gradient(n, a, b, weight, da): adds weight * 2 (a - b) / n to da
-///   double cross_entropy(rows, classes, logits, target, d_logits or null): mean of -log softmax of
-///   the
-///     target class; d_logits is overwritten with its gradient (may be the same array as logits)
+/// Results lie in the device's memory.
+///   squared_error(n, const X* a, const X* b, double* out): *out = mean of (a - b)^2, accumulated
+///     in float64; X is T or A
+///   squared_error_gradient(n, const X* a, const X* b, weight, T* da): adds weight * 2 (a - b) / n
+///     to da
+///   cross_entropy(rows, classes, const T* logits, const int32* target, T* d_logits or null,
+///     double* out, gradient_scale): *out = mean of -log softmax of the target class; d_logits is
+///     overwritten with its gradient times gradient_scale (may be the same array as logits)
 template <Device D>
 struct Loss {
   static_assert(

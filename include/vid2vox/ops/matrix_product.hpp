@@ -6,10 +6,11 @@
 
 namespace vid2vox::ops {
 
-/// Dense products of row-major matrices, C = op(A) op(B) or C += op(A) op(B):
-///   static void nn(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, bool accumulate)
-///   static void nt(...)  // B transposed: a [m, k], b [n, k], c [m, n]
-///   static void tn(...)  // A transposed: a [k, m], b [k, n], c [m, n]
+/// Dense products of row-major matrices, c = op(a) op(b) or c += op(a) op(b), summed in A; Out is T
+/// or A:
+///   nn<T, Out>(MatrixView<const T> a, MatrixView<const T> b, MatrixView<Out> c, bool accumulate)
+///   nt<T, Out>(...)  // b transposed: a [m, k], b [n, k], c [m, n]
+///   tn<T, Out>(...)  // a transposed: a [k, m], b [k, n], c [m, n]
 template <Device D>
 struct MatrixProduct {
   static_assert(

@@ -5,8 +5,14 @@
 
 namespace vid2vox::ops {
 
-/// Batch normalisation over rows (Ioffe and Szegedy 2015), x: [rows, channels]:
+/// Batch normalisation over rows (Ioffe and Szegedy 2015), x, y, dx, dy: [rows, channels] of T;
+/// everything else [channels] of A:
 ///   statistics(rows, channels, x, mean, variance): population variance
+///   update_running(rows, channels, momentum, mean, variance, running_mean, running_variance,
+///     batches): moves the running statistics towards the batch's (its variance unbiased), adds 1
+///     to *batches
+///   inverse_sd(channels, epsilon, variance, inverse_sd): 1 / sqrt(variance + epsilon), may be in
+///     place
 ///   apply(rows, channels, x, mean, inverse_sd, gain, bias, y)
 ///   backward(rows, channels, x, mean, inverse_sd, gain, dy, dx, d_gain, d_bias, batch_statistics):
 ///     adds to d_gain and d_bias; batch_statistics says whether mean and sd depend on x
@@ -25,7 +31,8 @@ enum class LayerNormEpsilon {
   kOutsideRoot,  // 1e-5 + 1 / sqrt(variance): VideoGPT's own LayerNorm in the transformer blocks
 };
 
-/// Layer normalisation over channels (Ba et al. 2016), x: [rows, channels], population variance:
+/// Layer normalisation over channels (Ba et al. 2016), population variance; x, y, dx, dy: [rows,
+/// channels] of T, gain, bias and their gradients [channels] of A:
 ///   forward<epsilon>(rows, channels, x, gain, bias, y)
 ///   backward<epsilon>(rows, channels, x, gain, dy, dx, d_gain, d_bias): adds to d_gain and d_bias
 template <Device D>
