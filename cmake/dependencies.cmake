@@ -1,13 +1,13 @@
 # Finds what the library and its components need. Shared by the build and by the installed package
 # (vid2voxConfig.cmake), so both ask for the same things.
 #
-# in:  vid2vox_needs                 which of openmp, video, hdf5, arrays, report are wanted
+# in:  vid2vox_needs                 which of openmp, video, hdf5, arrays, report, cuda are wanted
 #      vid2vox_imported_scope        GLOBAL where a parent project must see the imported targets
 # out: vid2vox_problems              a sentence for each dependency that was not found
 #      vid2vox_problem_<component>   the same, of one component ("core" for the library itself)
 
 set(vid2vox_problems "")
-foreach(component core openmp video hdf5 arrays report)
+foreach(component core openmp video hdf5 arrays report cuda cuda_kernels)
   set(vid2vox_problem_${component} "")
 endforeach()
 
@@ -65,3 +65,11 @@ vid2vox_pkg_config(video VID2VOX_FFMPEG
 vid2vox_pkg_config(hdf5 VID2VOX_HDF5LIB "libhdf5-dev" hdf5)
 vid2vox_pkg_config(arrays VID2VOX_ZIP "libzip-dev zlib1g-dev" libzip zlib)
 vid2vox_pkg_config(report VID2VOX_CAIRO "libcairo2-dev" cairo)
+
+if("cuda" IN_LIST vid2vox_needs)
+  include(${CMAKE_CURRENT_LIST_DIR}/cuda_dependencies.cmake)
+  if(vid2vox_cuda_problem)
+    vid2vox_problem(cuda "VID2VOX_CUDA is ON but ${vid2vox_cuda_problem}")
+    set(vid2vox_problem_cuda_kernels "${vid2vox_problem_cuda}")
+  endif()
+endif()

@@ -9,11 +9,15 @@ install(EXPORT vid2voxTargets NAMESPACE vid2vox:: DESTINATION ${vid2vox_package_
 configure_package_config_file(cmake/vid2voxConfig.cmake.in vid2voxConfig.cmake
   INSTALL_DESTINATION ${vid2vox_package_dir}
   NO_CHECK_REQUIRED_COMPONENTS_MACRO)
-# Headers may change with each minor version before 1.0. ARCH_INDEPENDENT: nothing is compiled.
+# Headers may change with each minor version before 1.0.
+set(independent ARCH_INDEPENDENT)
+if(VID2VOX_CUDA)
+  set(independent "")  # the kernels are compiled
+endif()
 write_basic_package_version_file(vid2voxConfigVersion.cmake COMPATIBILITY SameMinorVersion
-  ARCH_INDEPENDENT)
+  ${independent})
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/vid2voxConfig.cmake
               ${CMAKE_CURRENT_BINARY_DIR}/vid2voxConfigVersion.cmake
-              cmake/dependencies.cmake
+              cmake/dependencies.cmake cmake/cuda_dependencies.cmake
         DESTINATION ${vid2vox_package_dir})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

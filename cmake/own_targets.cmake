@@ -2,20 +2,24 @@
 
 add_library(vid2vox_own INTERFACE)
 target_link_libraries(vid2vox_own INTERFACE vid2vox::vid2vox)
-target_compile_options(vid2vox_own INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
+# vid2vox_own_options(<options>...): for C++ only; nvcc would not know them.
+function(vid2vox_own_options)
+  list(TRANSFORM ARGN REPLACE "(.+)" "$<$<COMPILE_LANGUAGE:CXX>:\\1>" OUTPUT_VARIABLE options)
+  target_compile_options(vid2vox_own INTERFACE ${options})
+endfunction()
+vid2vox_own_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
 if(VID2VOX_WERROR)
-  target_compile_options(vid2vox_own INTERFACE -Werror)
+  vid2vox_own_options(-Werror)
 endif()
 if(VID2VOX_NATIVE)
   include(CheckCXXCompilerFlag)
   check_cxx_compiler_flag(-march=native VID2VOX_HAS_MARCH_NATIVE)
   if(VID2VOX_HAS_MARCH_NATIVE)
-    target_compile_options(vid2vox_own INTERFACE -march=native)
+    vid2vox_own_options(-march=native)
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
       # False alarms of GCC 12: its own AVX-512 intrinsics (bug 105593), and "literal" + string
       # (bug 105651).
-      target_compile_options(vid2vox_own INTERFACE -Wno-maybe-uninitialized -Wno-restrict)
+      vid2vox_own_options(-Wno-maybe-uninitialized -Wno-restrict)
     endif()
   endif()
 endif()
