@@ -65,7 +65,8 @@ const DeviceProperties& device_properties() {
 void* allocate(std::size_t bytes, Stream) {
   if (bytes == 0) return nullptr;
   void* pointer = nullptr;
-  if (posix_memalign(&pointer, kAlignment, bytes) != 0) {
+  if (bytes > device_properties().memory_bytes ||
+      posix_memalign(&pointer, kAlignment, bytes) != 0) {
     throw Error("out of memory: " + std::to_string(bytes) + " bytes", "device memory",
                 "use a smaller batch");
   }
