@@ -13,7 +13,6 @@
 #include "vid2vox/backend/cpu/matrix_product.hpp"
 #include "vid2vox/backend/cpu/norm.hpp"
 #include "vid2vox/backend/cpu/pointwise.hpp"
-#include "vid2vox/backend/cuda/number_type.hpp"
 #include "vid2vox/core/accumulate.hpp"
 #include "vid2vox/core/buffer.hpp"
 #include "vid2vox/core/context.hpp"

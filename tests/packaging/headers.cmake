@@ -3,7 +3,8 @@
 set(vid2vox_include_dir ${PROJECT_SOURCE_DIR}/include)
 
 # vid2vox_header_components(<header> <variable>): the components (video hdf5 arrays report) whose
-# system headers are included by the header, directly or through other headers of ours.
+# system headers are included by the header, directly or through other headers of ours; `cuda` for
+# the headers of the CUDA backend, which need no library to compile, and those that include them.
 function(vid2vox_header_components header variable)
   get_property(known GLOBAL PROPERTY VID2VOX_COMPONENTS_OF_${header} SET)
   if(known)
@@ -13,6 +14,9 @@ function(vid2vox_header_components header variable)
   endif()
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${vid2vox_include_dir}/${header})
   set(components "")
+  if(header MATCHES "^vid2vox/backend/cuda/")
+    set(components cuda)
+  endif()
   file(STRINGS ${vid2vox_include_dir}/${header} lines REGEX "^ *# *include ")
   foreach(line IN LISTS lines)
     if(line MATCHES "[<\"](lib(av|sw)[a-z]+)/")
@@ -41,14 +45,14 @@ file(GLOB_RECURSE vid2vox_all_headers CONFIGURE_DEPENDS RELATIVE ${vid2vox_inclu
 # vid2vox_headers: those whose components are switched on; vid2vox_headers_<component>: those that
 # need this component; vid2vox_headers_core: those that need none.
 set(vid2vox_headers "")
-foreach(component core ${vid2vox_components})
+foreach(component core cuda ${vid2vox_components})
   set(vid2vox_headers_${component} "")
 endforeach()
 foreach(header IN LISTS vid2vox_all_headers)
   vid2vox_header_components(${header} components)
   set(switched_on TRUE)
   foreach(component IN LISTS components)
-    if(NOT component IN_LIST vid2vox_components)
+    if(NOT component IN_LIST vid2vox_components AND NOT component STREQUAL "cuda")
       set(switched_on FALSE)
     endif()
   endforeach()
@@ -66,4 +70,5 @@ foreach(header IN LISTS vid2vox_all_headers)
 endforeach()
 list(REMOVE_DUPLICATES vid2vox_component_sets)
 set(vid2vox_component_targets ${vid2vox_components})
+list(REMOVE_ITEM vid2vox_component_targets cuda cuda_kernels)
 list(TRANSFORM vid2vox_component_targets PREPEND vid2vox::)

@@ -55,9 +55,37 @@ std::string folder_of(const std::string& header) {  // "vid2vox/core/error.hpp" 
   return second == std::string::npos ? "" : header.substr(first + 1, second - first - 1);
 }
 
+/// Headers of the CUDA toolkit, cuBLAS and cuDNN.
+bool of_cuda_toolkit(const std::string& included) {
+  static const std::regex kNames(
+      R"((cuda|cublas|cudnn|nccl|mma|cooperative_groups)[A-Za-z0-9_]*\.h)");
+  return std::regex_match(included, kNames);
+}
+
+/// Complaints about a header's part in the CUDA backend: what any compiler reads (.hpp) is free of
+/// CUDA, device code (.cuh) is part of the backend, and the two backends do not know each other.
+std::vector<std::string> cuda_complaints(const std::string& header, const std::string& text) {
+  std::vector<std::string> result;
+  const bool device_code = header.ends_with(".cuh");
+  const auto in = [](const std::string& name, const char* folder) {
+    return name.starts_with(std::string("vid2vox/backend/") + folder + "/");
+  };
+  if (device_code && !in(header, "cuda")) {
+    result.push_back(header + ": device code belongs to backend/cuda");
+  }
+  for (const std::string& included : includes_of(text)) {
+    const bool reads_device_code = included.ends_with(".cuh") || of_cuda_toolkit(included);
+    if ((reads_device_code && !device_code) || (in(header, "cuda") && in(included, "cpu")) ||
+        (in(header, "cpu") && in(included, "cuda"))) {
+      result.push_back(header + " may not include " + included);
+    }
+  }
+  return result;
+}
+
 /// Complaints about one header of ours.
 std::vector<std::string> complaints(const std::string& header, const std::string& text) {
-  std::vector<std::string> result;
+  std::vector<std::string> result = cuda_complaints(header, text);
   const std::string folder = folder_of(header);
   if (folder.empty()) return result;  // the umbrella includes all
   const auto rule = arrows().find(folder);
@@ -123,6 +151,40 @@ TEST_CASE("the include rules catch what they forbid") {
   CHECK(complaints("vid2vox/encoding/a.hpp", start + "#include <Eigen/Dense>\n").empty());
 }
 
+TEST_CASE("the CUDA rules catch what they forbid") {
+  const auto count = [](const std::string& header, const std::string& included) {
+    return complaints("vid2vox/" + header, "#pragma once\n#include <" + included + ">\n").size();
+  };
+  CHECK(count("backend/cuda/a.hpp", "vid2vox/backend/cuda/b_launch.cuh") == 1);
+  CHECK(count("backend/cuda/a.hpp", "cuda_runtime_api.h") == 1);
+  CHECK(count("training/a.hpp", "cublasLt.h") == 1);
+  CHECK(count("backend/cuda/a_kernel.cuh", "vid2vox/backend/cpu/b.hpp") == 1);
+  CHECK(count("backend/cuda/a_kernel.cuh", "Eigen/Core") == 1);
+  CHECK(count("backend/cpu/a.hpp", "vid2vox/backend/cuda/b.hpp") == 1);
+  CHECK(count("core/a.cuh", "vid2vox/core/b.hpp") == 1);
+  CHECK(count("backend/cuda/a_launch.cuh", "cudnn.h") == 0);
+  CHECK(count("backend/cuda/a_launch.cuh", "vid2vox/backend/cuda/a_kernel.cuh") == 0);
+}
+
+TEST_CASE("every CUDA operation is part of the kernel library and runs without a GPU") {
+  const fs::path shim = source_dir() / "tests/support/simt";
+  const std::string ending = "_launch.cuh";
+  std::size_t seen = 0;
+  for (const auto& entry : fs::directory_iterator(source_dir() / "include/vid2vox/backend/cuda")) {
+    const std::string file = entry.path().filename().string();
+    if (!file.ends_with(ending)) continue;
+    const std::string name = file.substr(0, file.size() - ending.size());
+    ++seen;
+    if (!fs::exists(source_dir() / "cuda/kernels" / (name + ".cu"))) {
+      FAIL_CHECK("cuda/kernels lacks " + name + ".cu");
+    }
+    if (!fs::exists(shim / "kernels" / (name + ".cpp")) && !fs::exists(shim / (name + ".cpp"))) {
+      FAIL_CHECK("tests/support/simt lacks kernels/" + name + ".cpp or a stand-in");
+    }
+  }
+  CHECK(seen > 1);
+}
+
 TEST_CASE("vid2vox.hpp includes every header that needs no component, and no other") {
   std::set<std::string> expected;
   std::ifstream list(VID2VOX_HEADER_LIST);
@@ -143,7 +205,7 @@ TEST_CASE("vid2vox.hpp includes every header that needs no component, and no oth
 TEST_CASE("no source file is longer than 500 lines") {
   constexpr std::ptrdiff_t kLongest = 500;
   std::size_t seen = 0;
-  for (const char* folder : {"include", "examples", "tests", "benchmarks", "cmake"}) {
+  for (const char* folder : {"include", "cuda", "examples", "tests", "benchmarks", "cmake"}) {
     if (!fs::exists(source_dir() / folder)) continue;
     for (const auto& entry : fs::recursive_directory_iterator(source_dir() / folder)) {
       const std::string extension = entry.path().extension().string();
