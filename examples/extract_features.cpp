@@ -35,7 +35,7 @@ void extract(const Arguments& a) {
   const auto video = std::make_shared<io::VideoFrames>(std::vector<std::filesystem::path>{a.video},
                                                        a.frames.options(jobs));
   const double seconds = static_cast<double>(video->frame_count(0)) / video->frame_rate();
-  const std::size_t n_tr = a.n_tr > 0 ? a.n_tr : samples_in(seconds, a.tr_s);
+  const std::size_t n_tr = a.n_tr > 0 ? a.n_tr : encoding::sample_count(seconds, a.tr_s);
   timer.start("features");
   const FeatureJob job{.gpt = a.gpt,
                        .clips = io::ClipSet(video, {.frames = jobs.clip().t, .stride = a.stride}),

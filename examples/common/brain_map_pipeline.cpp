@@ -73,8 +73,7 @@ class Pipeline {
     PipelineResult result;
     try {
       run_stages(result);
-    } catch (const Error&) {
-      if (!interrupted()) throw;
+    } catch (const Stopped&) {
       result.interrupted = true;  // outside a training: that stage is made again next time
     }
     timer_.finish();

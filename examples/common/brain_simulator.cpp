@@ -6,6 +6,7 @@
 
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/random.hpp"
+#include "vid2vox/encoding/alignment.hpp"
 
 namespace vid2vox::demo {
 
@@ -248,15 +249,10 @@ std::vector<double> haemodynamic_response(const DriverSeries& driver, double tr_
   return response;
 }
 
-std::size_t sample_count(double seconds, double tr_s) {
-  constexpr double kRounding = 1e-9;
-  return static_cast<std::size_t>(std::floor(seconds / tr_s + kRounding)) + 1;
-}
-
 xt::xtensor<float, 2> simulate_bold(const StimulusRecorder& stimulus,
                                     const SimulatorOptions& options) {
   check(options);
-  const std::size_t samples = sample_count(stimulus.seconds(), options.tr_s);
+  const std::size_t samples = encoding::sample_count(stimulus.seconds(), options.tr_s);
   if (stimulus.frames() == 0 || samples < 3) {
     throw Error("the video lasts " + std::to_string(stimulus.seconds()) + " s", "simulate_bold",
                 "give a video of at least two TR of " + std::to_string(options.tr_s) + " s");

@@ -124,9 +124,6 @@ double canonical_hrf(double seconds);
 std::vector<double> haemodynamic_response(const DriverSeries& driver, double tr_s,
                                           std::size_t samples);
 
-/// Samples that a run of this length gives: those at k * tr_s within it, k from 0.
-std::size_t sample_count(double seconds, double tr_s);
-
 /// BOLD of all parcels, [n_tr, parcels]: signal_to_noise * z-scored response + AR(1) noise of unit
 /// variance + slow drift (cosines of 128 s and longer). A driver that never changes gives no
 /// signal. Throws vid2vox::Error when the options are out of range, or the video is shorter than

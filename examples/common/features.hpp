@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cmath>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -27,13 +26,6 @@ inline encoding::AlignedFeatures run_features(const ModelJobs& jobs, const Featu
     average->skip_event("a clip without a clip before it");
   }
   return average->finish();
-}
-
-/// Samples of a run of this length: at k * tr_s for every k whose time lies within it or at its
-/// end, as simulate_bold counts them.
-inline std::size_t samples_in(double seconds, double tr_s) {
-  constexpr double kRounding = 1e-9;  // of times that are products of decimal fractions
-  return static_cast<std::size_t>(std::floor(seconds / tr_s + kRounding)) + 1;
 }
 
 /// "A:B" in TR before the sample. Throws Error on anything else.

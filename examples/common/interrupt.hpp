@@ -4,6 +4,9 @@
 
 #include <atomic>
 #include <csignal>
+#include <string>
+
+#include "vid2vox/core/error.hpp"
 
 namespace vid2vox::examples {
 
@@ -32,6 +35,18 @@ inline void catch_interrupts() {
 
 /// Whether the user asked to stop: finish the step, save, return.
 inline bool interrupted() { return detail::interrupt_seen.load(); }
+
+/// The user asked to stop where there is nothing to save: the stage is made again next time.
+class Stopped : public Error {
+ public:
+  explicit Stopped(const std::string& stage)
+      : Error("stopped by the user", stage, "give the same command again") {}
+};
+
+/// Throws Stopped if the user asked to stop.
+inline void stop_if_interrupted(const std::string& stage) {
+  if (interrupted()) throw Stopped(stage);
+}
 
 /// Forgets an earlier request.
 inline void clear_interrupt() { detail::interrupt_seen.store(false); }

@@ -103,7 +103,7 @@ inline std::vector<std::pair<std::size_t, std::size_t>> consecutive_pairs(
   return pairs;
 }
 
-/// Throws Error where the user interrupts: nothing is lost but this stage.
+/// Throws Stopped where the user interrupts: nothing is lost but this stage.
 template <class Model>
 EncodedClips encode_clips(ClipCodec<Model>& codec, const io::ClipSet& clips, bool quiet) {
   EncodedClips encoded{.tokens = Model::kLatent.tokens(), .codes = {}, .pairs = {}};
@@ -112,7 +112,7 @@ EncodedClips encode_clips(ClipCodec<Model>& codec, const io::ClipSet& clips, boo
   std::optional<ProgressBar> bar;
   if (!quiet) bar.emplace(clips.size(), "encoding clips");
   for (std::size_t first = 0; first < clips.size(); first += ClipCodec<Model>::kBatch) {
-    if (interrupted()) throw Error("stopped by the user", "encoding clips", "run it again");
+    stop_if_interrupted("encoding clips");
     const std::size_t count = std::min(ClipCodec<Model>::kBatch, clips.size() - first);
     for (std::size_t i = 0; i < count; ++i) {
       clips.read(first + i, std::span(bytes).subspan(i * clips.clip_bytes(), clips.clip_bytes()));
@@ -251,7 +251,7 @@ class PresetJobs final : public ModelJobs {
     Buffer<float> logits(TheGpt::kTokens * TheGpt::kClasses);
     std::vector<float> values;
     for (const auto& [before, after] : encoded.pairs) {
-      if (interrupted()) throw Error("stopped by the user", "features", "run it again");
+      stop_if_interrupted("features");
       codec.embed(encoded.clip(before), previous.data());
       TheGpt::forward(memory.context, model.state(), codec.embeddings(), previous.data(),
                       encoded.clip(after).data(), logits.data(), memory.saved.data());

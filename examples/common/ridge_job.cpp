@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "common/interrupt.hpp"
 #include "vid2vox/encoding/high_pass.hpp"
 #include "vid2vox/encoding/ridge.hpp"
 #include "vid2vox/encoding/scores.hpp"
@@ -213,6 +214,7 @@ class RidgeJob {
     ridge.choice =
         options_.global_alpha ? encoding::AlphaChoice::kGlobal : encoding::AlphaChoice::kPerTarget;
     ridge.progress = [this](std::size_t done, std::size_t total) {
+      stop_if_interrupted("ridge");
       say(fmt::format("ridge: step {} of {} (folds, then all training rows)", done, total));
     };
     Values x = take_as<T>(x_train_);

@@ -6,10 +6,12 @@
 #include <new>
 #include <type_traits>
 
+#include "common/interrupt.hpp"
+
 namespace vid2vox::examples {
 
 /// Runs a program's body (returning int or nothing). An exception becomes one line "error: ..." on
-/// standard error and exit code 1.
+/// standard error and exit code 1, a stop by the user such a line and code 130 (as shells have it).
 template <class Body>
 int run_main(const Body& body) {
   // Line by line also into a file or a pipe, where it would otherwise come after the progress on
@@ -22,6 +24,11 @@ int run_main(const Body& body) {
     } else {
       return body();
     }
+  } catch (const Stopped& stop) {
+    constexpr int kStoppedCode = 128 + SIGINT;
+    std::fflush(stdout);
+    std::fprintf(stderr, "%s\n", stop.what());
+    return kStoppedCode;
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "error: not enough memory\n");
   } catch (const std::exception& failure) {

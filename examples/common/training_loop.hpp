@@ -38,7 +38,7 @@ class TrainingLoop {
                  {"model", model},
                  {"seed", std::to_string(job.seed)},
                  {"batch", std::to_string(job.batch)},
-                 {"clips", std::to_string(job.training.size())},
+                 {"data", describe(job.training)},
                  {"learning_rate", fmt::format("{}", schedule_.maximum)},
                  {"minimum_learning_rate", fmt::format("{}", schedule_.minimum)},
                  {"t_max", std::to_string(schedule_.period)}};
@@ -61,6 +61,7 @@ class TrainingLoop {
                   "choose another folder, or restore the file");
     }
     if (exists) {
+      check_schedule(file);
       load_training_state(file, state, identity_);
       drop_last_validation(state.step);
     }
@@ -125,6 +126,33 @@ class TrainingLoop {
   }
 
  private:
+  /// Tells one training set from another: how many clips, and a hash (FNV-1a) of the runs' names
+  /// without their folders and of where each clip begins.
+  static std::string describe(const io::ClipSet& clips) {
+    std::uint32_t hash = 0;
+    for (std::size_t i = 0; i < clips.size(); ++i) {
+      const auto info = clips.info(i);
+      const auto run = std::filesystem::path(clips.source().run_name(info.run)).filename();
+      hash = stream_of(fmt::format("{} {} {}", hash, run.string(), info.first_frame));
+    }
+    return fmt::format("{} clips {:08x}", clips.size(), hash);
+  }
+  /// Without --t-max the period follows from the number of steps, which a longer continuation
+  /// changes.
+  void check_schedule(const std::filesystem::path& file) const {
+    const io::SafetensorsFile stored(file);
+    const auto period = stored.metadata().find("t_max");
+    if (job_.t_max > 0 || period == stored.metadata().end() ||
+        period->second == identity_.at("t_max")) {
+      return;
+    }
+    throw Error("the learning rate of that run falls over " + period->second + " steps, that of " +
+                    std::to_string(job_.steps) + " steps over " + identity_.at("t_max"),
+                file.string(),
+                "give --t-max " + period->second +
+                    " to go on with its schedule, or start anew in another folder");
+  }
+
   /// The last step of a run is validated whatever its number. Where the run goes on after it, that
   /// row has to go: a run that was never stopped has none.
   void drop_last_validation(std::uint64_t step) const {

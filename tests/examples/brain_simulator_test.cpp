@@ -254,7 +254,7 @@ TEST_CASE("A played run drives every driven parcel") {
     CHECK(varies == (recorder.parcels()[i].driver != Driver::kNone));
   }
   const auto bold = simulate_bold(recorder, {.seed = 1});
-  CHECK(bold.shape(0) == sample_count(60, 1.49));
+  CHECK(bold.shape(0) == vid2vox::encoding::sample_count(60, 1.49));
   CHECK(bold.shape(1) == 48);
 }
 

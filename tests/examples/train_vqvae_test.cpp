@@ -94,7 +94,7 @@ TEST_CASE("train_vqvae destroys no earlier run and resumes only what fits") {
   refuses(options(videos, out, 4), {"error: ", out.string(), "--resume"});
   refuses(options(videos, out, 4) + " --resume --seed 9", {"seed 0", "9"});
   refuses(with(options(videos, out, 4), "--batch 2", "--batch 3 --resume"), {"batch 2", "3"});
-  refuses(options(videos, out, 4) + " --resume --stride 8", {"clips"});
+  refuses(options(videos, out, 4) + " --resume --stride 8", {"data", "clips"});
   refuses(options(videos, out, 4) + " --resume --lr 0.1", {"learning_rate", "0.1"});
   refuses(options(videos, out, 4) + " --resume --no-validation", {"clips"});
 

@@ -19,6 +19,13 @@ struct ClipTime {
   double end_s = 0;
 };
 
+/// Samples of a BOLD run of this length: at k * tr_s for every k whose time lies within the run or
+/// at its end.
+inline std::size_t sample_count(double seconds, double tr_s) {
+  constexpr double kRounding = 1e-9;  // of times that are products of decimal fractions
+  return static_cast<std::size_t>(std::floor(seconds / tr_s + kRounding)) + 1;
+}
+
 /// Which clips explain a TR. The BOLD sample k is taken at t_k = k * tr_s; its clips are those
 /// whose last frame lies in (t_k - last * tr_s, t_k - first * tr_s]. With first = 0, last = 1 every
 /// clip belongs to one TR and delays are left to the ridge (delays.hpp); first = 3, last = 5 is the

@@ -99,8 +99,9 @@ inline ShiftPlan plan_shifts(std::span<const std::size_t> run_lengths,
   std::size_t total = 1;
   for (std::size_t run = 0; run < run_lengths.size(); ++run) {
     if (run_lengths[run] < 2 * options.min_shift) {
-      throw Error("test run " + std::to_string(run) + " has " + std::to_string(run_lengths[run]) +
-                      " rows, too few for shifts of at least " + std::to_string(options.min_shift),
+      throw Error("test run " + std::to_string(run + 1) + " has " +
+                      std::to_string(run_lengths[run]) + " rows, too few for shifts of at least " +
+                      std::to_string(options.min_shift),
                   "circular shifts", "lower the smallest shift or test on longer runs");
     }
     choices.push_back(run_lengths[run] - 2 * options.min_shift + 1);
@@ -139,8 +140,9 @@ inline BlockPlan plan_blocks(std::span<const std::size_t> run_lengths,
   }
   for (std::size_t run = 0; run < run_lengths.size(); ++run) {
     if (run_lengths[run] < kFewestBlocks * options.block_length) {
-      throw Error("test run " + std::to_string(run) + " has " + std::to_string(run_lengths[run]) +
-                      " rows, too few for " + std::to_string(kFewestBlocks) + " blocks of " +
+      throw Error("test run " + std::to_string(run + 1) + " has " +
+                      std::to_string(run_lengths[run]) + " rows, too few for " +
+                      std::to_string(kFewestBlocks) + " blocks of " +
                       std::to_string(options.block_length),
                   "block permutations", "choose shorter blocks or test on longer runs");
     }
