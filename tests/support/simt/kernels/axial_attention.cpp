@@ -1,0 +1,1 @@
+#include "vid2vox/backend/cuda/axial_attention_launch.cuh"
