@@ -1,0 +1,232 @@
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "simt/shim_block.hpp"
+#include "vid2vox/core/half.hpp"
+
+// CUDA's functions of a block and of a warp, and the tensor cores. Only shim.hpp includes this
+// file. The last two parameters of a function with barrier semantics are its place in the kernel;
+// nobody passes them.
+
+inline void __syncthreads(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  vid2vox::simt::shim::block_barrier({file, line});
+}
+
+inline void __syncwarp(unsigned mask = vid2vox::simt::shim::kAllLanes,
+                       const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  using vid2vox::simt::shim::kWarpSize;
+  vid2vox::simt::shim::warp_collective(
+      mask, {file, line}, nullptr, [](void* const(&)[kWarpSize]) {}, true);
+}
+
+namespace vid2vox::simt::shim {
+
+/// The running thread's lane.
+inline int lane_index() {
+  const unsigned thread =
+      thread_index.x + block_extent.x * (thread_index.y + block_extent.y * thread_index.z);
+  return static_cast<int>(thread % kWarpSize);
+}
+
+// --- Shuffles and votes ------------------------------------------------------------------------
+
+template <class T>
+struct Shuffle {
+  T value;
+  int source;  // lane whose value is wanted
+  T result;
+
+  /// A lane that takes no part gives poison.
+  VID2VOX_SHIM_UNSEEN static void complete(void* const (&lanes)[kWarpSize]) {
+    for (int i = 0; i < kWarpSize; ++i) {
+      if (lanes[i] == nullptr) continue;
+      auto* const own = static_cast<Shuffle*>(lanes[i]);
+      const auto* const other = static_cast<const Shuffle*>(lanes[own->source]);
+      if (other == nullptr) {
+        __builtin_memset(&own->result, kPoison, sizeof(T));
+      } else {
+        own->result = other->value;
+      }
+    }
+  }
+};
+
+template <class T>
+VID2VOX_SHIM_UNSEEN T shuffle_from(unsigned mask, T value, int source, CallSite site) {
+  static_assert(std::is_arithmetic_v<T> && (sizeof(T) == 4 || sizeof(T) == 8),
+                "CUDA has no shuffle of this type");
+  Shuffle<T> shuffle{value, source, value};
+  warp_collective(mask, site, &shuffle, &Shuffle<T>::complete);
+  return shuffle.result;
+}
+
+struct Vote {
+  bool predicate;
+  unsigned ballot;
+  unsigned members;
+
+  VID2VOX_SHIM_UNSEEN static void complete(void* const (&lanes)[kWarpSize]) {
+    unsigned ballot = 0;
+    unsigned members = 0;
+    for (int i = 0; i < kWarpSize; ++i) {
+      if (lanes[i] == nullptr) continue;
+      members |= 1U << i;
+      if (static_cast<const Vote*>(lanes[i])->predicate) ballot |= 1U << i;
+    }
+    for (void* const lane : lanes) {
+      if (lane == nullptr) continue;
+      static_cast<Vote*>(lane)->ballot = ballot;
+      static_cast<Vote*>(lane)->members = members;
+    }
+  }
+};
+
+VID2VOX_SHIM_UNSEEN inline Vote vote(unsigned mask, bool predicate, CallSite site) {
+  Vote own{predicate, 0, 0};
+  warp_collective(mask, site, &own, &Vote::complete);
+  return own;
+}
+
+}  // namespace vid2vox::simt::shim
+
+template <class T>
+T __shfl_sync(unsigned mask, T value, int source, int width = vid2vox::simt::shim::kWarpSize,
+              const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  const int first = vid2vox::simt::shim::lane_index() & ~(width - 1);
+  return vid2vox::simt::shim::shuffle_from(mask, value, first + (source & (width - 1)),
+                                           {file, line});
+}
+
+template <class T>
+T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = vid2vox::simt::shim::kWarpSize,
+                 const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  const int own = vid2vox::simt::shim::lane_index();
+  const int source = own - static_cast<int>(delta);
+  return vid2vox::simt::shim::shuffle_from(
+      mask, value, source < (own & ~(width - 1)) ? own : source, {file, line});
+}
+
+template <class T>
+T __shfl_down_sync(unsigned mask, T value, unsigned delta,
+                   int width = vid2vox::simt::shim::kWarpSize, const char* file = __builtin_FILE(),
+                   int line = __builtin_LINE()) {
+  const int own = vid2vox::simt::shim::lane_index();
+  const int source = own + static_cast<int>(delta);
+  return vid2vox::simt::shim::shuffle_from(mask, value, source > (own | (width - 1)) ? own : source,
+                                           {file, line});
+}
+
+template <class T>
+T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = vid2vox::simt::shim::kWarpSize,
+                  const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  const int own = vid2vox::simt::shim::lane_index();
+  const int source = own ^ lane_mask;
+  return vid2vox::simt::shim::shuffle_from(mask, value, source > (own | (width - 1)) ? own : source,
+                                           {file, line});
+}
+
+inline unsigned __ballot_sync(unsigned mask, int predicate, const char* file = __builtin_FILE(),
+                              int line = __builtin_LINE()) {
+  return vid2vox::simt::shim::vote(mask, predicate != 0, {file, line}).ballot;
+}
+inline int __any_sync(unsigned mask, int predicate, const char* file = __builtin_FILE(),
+                      int line = __builtin_LINE()) {
+  return vid2vox::simt::shim::vote(mask, predicate != 0, {file, line}).ballot != 0 ? 1 : 0;
+}
+inline int __all_sync(unsigned mask, int predicate, const char* file = __builtin_FILE(),
+                      int line = __builtin_LINE()) {
+  const auto vote = vid2vox::simt::shim::vote(mask, predicate != 0, {file, line});
+  return vote.ballot == vote.members ? 1 : 0;
+}
+
+// --- Tensor cores ------------------------------------------------------------------------------
+
+namespace vid2vox::simt {
+namespace shim {
+
+/// The two numbers of a word.
+template <HalfPrecision T>
+void unpack(std::uint32_t word, float& low, float& high) {
+  low = T::from_bits(static_cast<std::uint16_t>(word));
+  high = T::from_bits(static_cast<std::uint16_t>(word >> 16U));
+}
+
+constexpr int kMmaRows = 16;
+constexpr int kMmaCols = 8;
+
+struct MmaOperands {
+  float (*d)[4];
+  const std::uint32_t (*a)[4];
+  const std::uint32_t (*b)[2];
+
+  /// Matrices A and B [col, row] of the warp from its lanes' registers.
+  template <class T>
+  VID2VOX_SHIM_UNSEEN static void gather(void* const (&lanes)[kWarpSize], float (&a)[16][16],
+                                         float (&b)[8][16]) {
+    for (int lane = 0; lane < kWarpSize; ++lane) {
+      const auto& operands = *static_cast<const MmaOperands*>(lanes[lane]);
+      const int g = lane / 4;
+      const int t = lane % 4;
+      for (int i = 0; i < 4; ++i) {
+        const std::uint32_t word = (*operands.a)[i];
+        const int row = g + 8 * (i % 2);
+        if constexpr (HalfPrecision<T>) {
+          unpack<T>(word, a[row][2 * t + 8 * (i / 2)], a[row][2 * t + 8 * (i / 2) + 1]);
+        } else {
+          a[row][t + 4 * (i / 2)] = __builtin_bit_cast(float, word& kTf32Bits);
+        }
+      }
+      for (int i = 0; i < 2; ++i) {
+        const std::uint32_t word = (*operands.b)[i];
+        if constexpr (HalfPrecision<T>) {
+          unpack<T>(word, b[g][2 * t + 8 * i], b[g][2 * t + 8 * i + 1]);
+        } else {
+          b[g][t + 4 * i] = __builtin_bit_cast(float, word& kTf32Bits);
+        }
+      }
+    }
+  }
+
+  template <class T>
+  VID2VOX_SHIM_UNSEEN static void complete(void* const (&lanes)[kWarpSize]) {
+    constexpr int kDepth = HalfPrecision<T> ? 16 : 8;
+    for (void* const lane : lanes) {
+      if (lane == nullptr) fail("multiplies matrices without some lanes of its warp", "");
+    }
+    float a[16][16];
+    float b[8][16];
+    gather<T>(lanes, a, b);
+    for (int lane = 0; lane < kWarpSize; ++lane) {
+      float(&d)[4] = *static_cast<const MmaOperands*>(lanes[lane])->d;
+      for (int i = 0; i < 4; ++i) {
+        const float* const row = a[lane / 4 + 8 * (i / 2)];
+        const float* const col = b[2 * (lane % 4) + i % 2];
+        float sum = d[i];
+        for (int k = 0; k < kDepth; ++k) sum += row[k] * col[k];
+        d[i] = sum;
+      }
+    }
+  }
+
+  static constexpr std::uint32_t kTf32Bits = 0xFFFFE000;
+};
+
+}  // namespace shim
+
+template <HalfPrecision T>
+void mma_16x8x16(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
+                 const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  shim::MmaOperands operands{&d, &a, &b};
+  shim::warp_collective(shim::kAllLanes, {file, line}, &operands, &shim::MmaOperands::complete<T>);
+}
+
+inline void mma_16x8x8_tf32(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
+                            const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  shim::MmaOperands operands{&d, &a, &b};
+  shim::warp_collective(shim::kAllLanes, {file, line}, &operands,
+                        &shim::MmaOperands::complete<float>);
+}
+
+}  // namespace vid2vox::simt
