@@ -1,0 +1,1 @@
+#include "vid2vox/backend/cuda/matrix_product_launch.cuh"
