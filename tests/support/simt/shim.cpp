@@ -148,14 +148,12 @@ int next_thread() {
 /// Goes on with another thread, or with the main fiber when none can run.
 void leave(Fiber& from, bool ends) {
   const int next = next_thread();
-  if (next == block.current && !ends) return;
-  if (next < 0) {
-    switch_fiber(from, block.main, ends);
-    return;
+  Fiber& to = next < 0 ? block.main : block.lanes[next].fiber;
+  if (next >= 0) {
+    block.current = next;
+    thread_index = block.lanes[next].thread;
   }
-  block.current = next;
-  thread_index = block.lanes[next].thread;
-  switch_fiber(from, block.lanes[next].fiber, ends);
+  if (&to != &from) switch_fiber(from, to, ends);
 }
 
 void suspend() { leave(block.lanes[block.current].fiber, false); }
