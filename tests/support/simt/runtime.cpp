@@ -91,6 +91,13 @@ void copy_to_host(void* host, const void* device, std::size_t bytes, Stream) {
 void copy_on_device(void* to, const void* from, std::size_t bytes, Stream) {
   copy(to, from, bytes);
 }
+void copy_rows_on_device(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch,
+                         std::size_t row_bytes, std::size_t rows, Stream) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    copy(static_cast<char*>(to) + r * to_pitch, static_cast<const char*>(from) + r * from_pitch,
+         row_bytes);
+  }
+}
 void fill_bytes(void* device, std::uint8_t value, std::size_t bytes, Stream) {
   if (bytes != 0) std::memset(device, value, bytes);
 }

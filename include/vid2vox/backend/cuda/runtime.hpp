@@ -107,6 +107,9 @@ void copy_to_host(void* host, const void* device, std::size_t bytes,
 /// Copies between places of the device that do not overlap, in the order of the stream's work.
 void copy_on_device(void* to, const void* from, std::size_t bytes,
                     Stream stream = current_stream());
+/// Copies `rows` rows of `row_bytes` bytes; a row begins every `to_pitch` and `from_pitch` bytes.
+void copy_rows_on_device(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch,
+                         std::size_t row_bytes, std::size_t rows, Stream stream = current_stream());
 /// Sets each byte.
 void fill_bytes(void* device, std::uint8_t value, std::size_t bytes,
                 Stream stream = current_stream());

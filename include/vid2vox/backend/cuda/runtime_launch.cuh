@@ -234,6 +234,15 @@ VID2VOX_CUDA_LINKAGE void copy_on_device(void* to, const void* from, std::size_t
              "cudaMemcpyAsync on the device");
 }
 
+VID2VOX_CUDA_LINKAGE void copy_rows_on_device(void* to, std::size_t to_pitch, const void* from,
+                                              std::size_t from_pitch, std::size_t row_bytes,
+                                              std::size_t rows, Stream stream) {
+  if (rows * row_bytes == 0) return;
+  check_call(cudaMemcpy2DAsync(to, to_pitch, from, from_pitch, row_bytes, rows,
+                               cudaMemcpyDeviceToDevice, stream.handle),
+             "cudaMemcpy2DAsync on the device");
+}
+
 VID2VOX_CUDA_LINKAGE void fill_bytes(void* device, std::uint8_t value, std::size_t bytes,
                                      Stream stream) {
   if (bytes == 0) return;
