@@ -23,6 +23,10 @@ namespace vid2vox::simt::shim {
 namespace {
 
 constexpr std::size_t kStackBytes = 256 * 1024;
+// Stacks begin at different places of a page: else those of a warp compete for the same cache
+// lines.
+constexpr std::size_t kStackColours = 16;
+constexpr std::size_t kStackColourBytes = 256;
 constexpr int kMaxWarps = 32;
 constexpr int kMaxThreads = kMaxWarps * kWarpSize;
 constexpr std::size_t kMaxSharedBytes = 227 * 1024;  // of a block, compute capability 9.0
@@ -245,7 +249,7 @@ void prepare_block() {
     Lane& lane = block.lanes[i];
     lane.thread = thread;
     prepare(lane.fiber, lane_entry, stacks + static_cast<std::size_t>(i) * kStackBytes,
-            kStackBytes);
+            kStackBytes - static_cast<std::size_t>(i) % kStackColours * kStackColourBytes);
     lane.fiber.race_state = create_race_state();
     block.queues[i].first = block.queues[i].end = block.queues[i].group = 0;
     if (++thread.x == size.x) {

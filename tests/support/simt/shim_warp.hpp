@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "simt/shim_block.hpp"
+#include "simt/shim_mma.hpp"
 #include "vid2vox/core/half.hpp"
 
 // CUDA's functions of a block and of a warp, and the tensor cores. Only shim.hpp includes this
@@ -144,89 +145,18 @@ inline int __all_sync(unsigned mask, int predicate, const char* file = __builtin
 // --- Tensor cores ------------------------------------------------------------------------------
 
 namespace vid2vox::simt {
-namespace shim {
-
-/// The two numbers of a word.
-template <HalfPrecision T>
-void unpack(std::uint32_t word, float& low, float& high) {
-  low = T::from_bits(static_cast<std::uint16_t>(word));
-  high = T::from_bits(static_cast<std::uint16_t>(word >> 16U));
-}
-
-constexpr int kMmaRows = 16;
-constexpr int kMmaCols = 8;
-
-struct MmaOperands {
-  float (*d)[4];
-  const std::uint32_t (*a)[4];
-  const std::uint32_t (*b)[2];
-
-  /// Matrices A and B [col, row] of the warp from its lanes' registers.
-  template <class T>
-  VID2VOX_SHIM_UNSEEN static void gather(void* const (&lanes)[kWarpSize], float (&a)[16][16],
-                                         float (&b)[8][16]) {
-    for (int lane = 0; lane < kWarpSize; ++lane) {
-      const auto& operands = *static_cast<const MmaOperands*>(lanes[lane]);
-      const int g = lane / 4;
-      const int t = lane % 4;
-      for (int i = 0; i < 4; ++i) {
-        const std::uint32_t word = (*operands.a)[i];
-        const int row = g + 8 * (i % 2);
-        if constexpr (HalfPrecision<T>) {
-          unpack<T>(word, a[row][2 * t + 8 * (i / 2)], a[row][2 * t + 8 * (i / 2) + 1]);
-        } else {
-          a[row][t + 4 * (i / 2)] = __builtin_bit_cast(float, word& kTf32Bits);
-        }
-      }
-      for (int i = 0; i < 2; ++i) {
-        const std::uint32_t word = (*operands.b)[i];
-        if constexpr (HalfPrecision<T>) {
-          unpack<T>(word, b[g][2 * t + 8 * i], b[g][2 * t + 8 * i + 1]);
-        } else {
-          b[g][t + 4 * i] = __builtin_bit_cast(float, word& kTf32Bits);
-        }
-      }
-    }
-  }
-
-  template <class T>
-  VID2VOX_SHIM_UNSEEN static void complete(void* const (&lanes)[kWarpSize]) {
-    constexpr int kDepth = HalfPrecision<T> ? 16 : 8;
-    for (void* const lane : lanes) {
-      if (lane == nullptr) fail("multiplies matrices without some lanes of its warp", "");
-    }
-    float a[16][16];
-    float b[8][16];
-    gather<T>(lanes, a, b);
-    for (int lane = 0; lane < kWarpSize; ++lane) {
-      float(&d)[4] = *static_cast<const MmaOperands*>(lanes[lane])->d;
-      for (int i = 0; i < 4; ++i) {
-        const float* const row = a[lane / 4 + 8 * (i / 2)];
-        const float* const col = b[2 * (lane % 4) + i % 2];
-        float sum = d[i];
-        for (int k = 0; k < kDepth; ++k) sum += row[k] * col[k];
-        d[i] = sum;
-      }
-    }
-  }
-
-  static constexpr std::uint32_t kTf32Bits = 0xFFFFE000;
-};
-
-}  // namespace shim
 
 template <HalfPrecision T>
 void mma_16x8x16(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
                  const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   shim::MmaOperands operands{&d, &a, &b};
-  shim::warp_collective(shim::kAllLanes, {file, line}, &operands, &shim::MmaOperands::complete<T>);
+  shim::warp_collective(shim::kAllLanes, {file, line}, &operands, shim::complete_mma<T>);
 }
 
 inline void mma_16x8x8_tf32(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
                             const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   shim::MmaOperands operands{&d, &a, &b};
-  shim::warp_collective(shim::kAllLanes, {file, line}, &operands,
-                        &shim::MmaOperands::complete<float>);
+  shim::warp_collective(shim::kAllLanes, {file, line}, &operands, shim::complete_mma<float>);
 }
 
 }  // namespace vid2vox::simt
