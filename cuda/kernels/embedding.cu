@@ -1,0 +1,1 @@
+#include "vid2vox/backend/cuda/embedding_launch.cuh"
