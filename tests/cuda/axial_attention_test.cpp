@@ -157,27 +157,38 @@ Results<T> ours(const AxialAttentionGeometry& g, const std::vector<T>& qkv,
   return {o.download(), d_qkv.download()};
 }
 
-/// Compares columns begin..end-1 of rows of `width`: the error against float64 is at most twice
-/// that of the naive computation in the same precision (or that of rounding the result).
+/// Compares columns begin..end-1 of rows of `width`. The rule: the error against float64 is at most
+/// twice that of the naive computation in the same precision (or that of rounding the result). In
+/// the root mean square, as the largest error of a few numbers is a matter of luck; that one may be
+/// four times the naive one's.
 template <class T>
 void check_columns(const char* what, const std::vector<T>& a, const std::vector<T>& naive,
                    const std::vector<double>& exact, std::size_t width, std::size_t begin,
                    std::size_t end) {
   REQUIRE(a.size() == exact.size());
-  double error = 0;
-  double naive_error = 0;
-  double largest = 0;
+  struct Size {
+    double squares = 0;
+    double largest = 0;
+    void add(double x) {
+      squares += x * x;  // NaN stays NaN, and fails the comparison below
+      largest = std::max(largest, std::abs(x));
+    }
+  };
+  Size error;
+  Size naive_error;
+  Size size;
   for (std::size_t row = 0; row < exact.size(); row += width) {
     for (std::size_t i = row + begin; i < row + end; ++i) {
-      const double difference = std::abs(static_cast<double>(a[i]) - exact[i]);
-      error = std::isnan(difference) ? INFINITY : std::max(error, difference);
-      naive_error = std::max(naive_error, std::abs(static_cast<double>(naive[i]) - exact[i]));
-      largest = std::max(largest, std::abs(exact[i]));
+      error.add(static_cast<double>(a[i]) - exact[i]);
+      naive_error.add(static_cast<double>(naive[i]) - exact[i]);
+      size.add(exact[i]);
     }
   }
-  INFO(what << " in columns from " << begin << ": error " << error << ", naive " << naive_error
-            << ", largest " << largest);
-  CHECK(error <= std::max(2 * naive_error, kRounding<T> * largest));
+  INFO(what << " in columns from " << begin << ": largest error " << error.largest << ", naive "
+            << naive_error.largest << ", of " << size.largest);
+  CHECK(std::sqrt(error.squares) <=
+        std::max(2 * std::sqrt(naive_error.squares), kRounding<T> * std::sqrt(size.squares)));
+  CHECK(error.largest <= 4 * std::max(naive_error.largest, kRounding<T> * size.largest));
 }
 
 template <class T>
@@ -223,15 +234,33 @@ TEMPLATE_TEST_CASE("axial attention: every width of a head", "", float, bfloat16
 
 TEMPLATE_TEST_CASE("axial attention: grids whose axes take 1 to 4 tiles", "", float, bfloat16,
                    float16) {
-  check<TestType>(geometry(3, {4, 4, 8}, 120, 2));
+  check<TestType>(geometry(2, {4, 4, 8}, 120, 2));
   check<TestType>(geometry(1, {5, 3, 7}, 40, 3));
-  check<TestType>(geometry(1, {3, 17, 33}, 8, 1));   // units of 1, 2 and 3 tiles in one launch
-  check<TestType>(geometry(1, {2, 64, 16}, 16, 2));  // of 4 and 1
+  check<TestType>(geometry(1, {3, 17, 33}, 8, 1));  // units of 1, 2 and 3 tiles in one launch
+  check<TestType>(geometry(1, {2, 64, 3}, 16, 2));  // of 4 and 1
   check<TestType>(geometry(2, {41, 1, 1}, 128, 1));
 }
 
-TEMPLATE_TEST_CASE("axial attention: more than 65,535 sequences", "", float, bfloat16) {
-  check<TestType>(geometry(17'500, {1, 2, 2}, 8, 1));
+TEMPLATE_TEST_CASE("axial attention: more than 65,535 sequences", "", bfloat16) {
+  // Sequences of one token: the weight is 1, its gradient 0.
+  const auto g = geometry(66'000, {1, 1, 1}, 8, 1);
+  const auto qkv = normal<TestType>(tokens_of(g) * 9 * g.channels, "qkv");
+  const auto d_o = normal<TestType>(tokens_of(g) * 3 * g.channels, "d_o");
+  const auto mine = ours<TestType>(g, qkv, d_o);
+  std::size_t wrong = 0;
+  for (std::size_t i = 0; i < d_o.size(); ++i) {
+    const std::size_t channel = i % g.channels;
+    const std::size_t row = 3 * (i - channel);  // q, k and v of the same token and axis
+    const std::size_t v = row + 2 * g.channels + channel;
+    const auto same = [](TestType a, TestType b) {
+      return static_cast<float>(a) == static_cast<float>(b);
+    };
+    wrong += static_cast<std::size_t>(!same(mine.o[i], qkv[v]));
+    wrong += static_cast<std::size_t>(!same(mine.d_qkv[v], d_o[i]));
+    wrong += static_cast<std::size_t>(!same(mine.d_qkv[row + channel], TestType(0)));
+    wrong += static_cast<std::size_t>(!same(mine.d_qkv[row + g.channels + channel], TestType(0)));
+  }
+  CHECK(wrong == 0);
 }
 
 TEMPLATE_TEST_CASE("axial attention: scores far beyond the exponential's range", "", float,
@@ -257,7 +286,7 @@ TEMPLATE_TEST_CASE("axial attention: scores far beyond the exponential's range",
 }
 
 TEMPLATE_TEST_CASE("axial attention gives the same bits again", "", float, bfloat16, float16) {
-  const auto g = geometry(2, {4, 8, 20}, 40, 2);
+  const auto g = geometry(1, {4, 5, 20}, 40, 2);
   const auto qkv = normal<TestType>(tokens_of(g) * 9 * g.channels, "qkv");
   const auto d_o = normal<TestType>(tokens_of(g) * 3 * g.channels, "d_o");
   const auto first = ours<TestType>(g, qkv, d_o);

@@ -19,9 +19,9 @@ namespace vid2vox::backend::cuda {
 
 /// Rows of a tile of the tensor cores: shorter sequences share a tile, longer ones take several.
 inline constexpr int kAxialTileRows = 16;
-/// Warps of a thread block; the most tiles, hence the longest sequence, that a block works on.
-inline constexpr int kAxialWarps = 4;
-inline constexpr int kAxialLongestSequence = kAxialWarps * kAxialTileRows;
+/// The most tiles that a sequence takes.
+inline constexpr int kAxialMostTiles = 4;
+inline constexpr int kAxialLongestSequence = kAxialMostTiles * kAxialTileRows;
 inline constexpr int kAxialWidestHead = 128;
 /// Head dimensions are multiples of this, so that rows of 16-bit numbers start at 16 bytes.
 inline constexpr int kAxialHeadMultiple = 8;
@@ -47,7 +47,7 @@ struct AxialAttentionParams {
   int channels = kAxialHeadMultiple;
   int heads = 1;
   int head_width = kAxialHeadMultiple;  // channels / heads
-  int tiles = 1;                        // of a group of units: 1 or kAxialWarps
+  int tiles = 1;                        // of a group of units: 1 or kAxialMostTiles
   int items = 0;
   float scale = 1;  // of the scores
   AxialAxis axis[3];
@@ -116,7 +116,7 @@ inline AxialAttentionParams axial_attention_params(const ops::AxialAttentionGeom
   params.head_width = static_cast<int>(g.channels / g.heads);
   params.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(params.head_width)));
   const int longest = std::max({g.grid.t, g.grid.h, g.grid.w});
-  params.tiles = longest <= kAxialTileRows ? 1 : kAxialWarps;
+  params.tiles = longest <= kAxialTileRows ? 1 : kAxialMostTiles;
   const int lengths[3] = {g.grid.w, g.grid.h, g.grid.t};
   const int steps[3] = {1, g.grid.w, g.grid.w * g.grid.h};
   std::size_t items = 0;

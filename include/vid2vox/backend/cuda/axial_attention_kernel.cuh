@@ -12,6 +12,13 @@
 
 namespace vid2vox::backend::cuda::axial {
 
+/// Groups of a block. Two where they are single warps: few heads make a block of both heads of the
+/// same tokens, and small blocks fill the shared memory better than large ones.
+template <int Tiles>
+inline constexpr int kGroups = Tiles == 1 ? 2 : 1;
+template <int Tiles>
+inline constexpr int kThreads = kGroups<Tiles>* Tiles* kLanes;
+
 /// What a warp works on.
 struct Place {
   AxialAxis axis;
@@ -33,7 +40,7 @@ struct Row {
 template <int Tiles>
 __device__ __forceinline__ int item_of_warp() {
   const int warp = static_cast<int>(threadIdx.x) / kLanes;
-  return static_cast<int>(blockIdx.x) * (kAxialWarps / Tiles) + warp / Tiles;
+  return static_cast<int>(blockIdx.x) * kGroups<Tiles> + warp / Tiles;
 }
 
 template <int Tiles>
@@ -96,7 +103,6 @@ __device__ __forceinline__ void stage(std::uint32_t* tile, const T* from, std::i
   using Layout = TileLayout<T, HeadWidth>;
   constexpr int kRowsAtOnce = kLanes / Layout::kVectors;
   const int vector = lane % Layout::kVectors;
-#pragma unroll
   for (int first = 0; first < kAxialTileRows; first += kRowsAtOnce) {
     const int row = first + lane / Layout::kVectors;
     const int its_token = __shfl_sync(kWholeWarp, token, row);
@@ -113,14 +119,11 @@ __device__ __forceinline__ void stage(std::uint32_t* tile, const T* from, std::i
 template <int Tiles>
 __device__ __forceinline__ void softmax(Scores<Tiles>& s, const Row (&rows)[2], float scale,
                                         int lane) {
-#pragma unroll
   for (int h = 0; h < 2; ++h) {
     float largest = -INFINITY;
     float sum = 0;
     const auto for_own = [&](auto&& body) {
-#pragma unroll
       for (int j = 0; j < Tiles; ++j) {
-#pragma unroll
         for (int i = 0; i < 4; ++i) {
           const int column = 16 * j + 8 * (i / 2) + 2 * (lane % 4) + i % 2;
           body(s[j][i / 2][2 * h + i % 2], column >= rows[h].begin && column < rows[h].end);
@@ -146,21 +149,16 @@ __device__ __forceinline__ void softmax(Scores<Tiles>& s, const Row (&rows)[2], 
 template <int Tiles>
 __device__ __forceinline__ void softmax_backward(const Scores<Tiles>& p, Scores<Tiles>& d,
                                                  float scale) {
-#pragma unroll
   for (int h = 0; h < 2; ++h) {
     float sum = 0;
-#pragma unroll
     for (int j = 0; j < Tiles; ++j) {
-#pragma unroll
       for (int i = 0; i < 4; ++i) {
         sum = fmaf(p[j][i / 2][2 * h + i % 2], d[j][i / 2][2 * h + i % 2], sum);
       }
     }
     sum += __shfl_xor_sync(kWholeWarp, sum, 1);
     sum += __shfl_xor_sync(kWholeWarp, sum, 2);
-#pragma unroll
     for (int j = 0; j < Tiles; ++j) {
-#pragma unroll
       for (int i = 0; i < 4; ++i) {
         float& x = d[j][i / 2][2 * h + i % 2];
         x = scale * p[j][i / 2][2 * h + i % 2] * (x - sum);
@@ -169,7 +167,7 @@ __device__ __forceinline__ void softmax_backward(const Scores<Tiles>& p, Scores<
   }
 }
 
-/// Words of shared memory that a group uses; a block has kAxialWarps / Tiles groups.
+/// Words of shared memory that a group uses; a block has kGroups<Tiles> of them.
 template <class T, int HeadWidth, int Tiles>
 inline constexpr int kForwardWords = Tiles*(3 * TileLayout<T, HeadWidth>::kWords +
                                             TileMath<T, HeadWidth, Tiles>::kScratchWords);
@@ -184,7 +182,7 @@ __device__ __forceinline__ int projected_column(const AxialAttentionParams& p, c
 }
 
 template <class T, int HeadWidth, int Tiles>
-__global__ void __launch_bounds__(kAxialWarps* kLanes, 1)
+__global__ void __launch_bounds__(kThreads<Tiles>, 1)
     axial_attention_forward_kernel(AxialAttentionParams p) {
   using Math = TileMath<T, HeadWidth, Tiles>;
   using Layout = TileLayout<T, HeadWidth>;
@@ -230,7 +228,7 @@ __global__ void __launch_bounds__(kAxialWarps* kLanes, 1)
 }
 
 template <class T, int HeadWidth, int Tiles>
-__global__ void __launch_bounds__(kAxialWarps* kLanes, 1)
+__global__ void __launch_bounds__(kThreads<Tiles>, 1)
     axial_attention_backward_kernel(AxialAttentionParams p) {
   using Math = TileMath<T, HeadWidth, Tiles>;
   using Layout = TileLayout<T, HeadWidth>;

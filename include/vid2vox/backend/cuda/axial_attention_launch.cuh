@@ -16,14 +16,13 @@ inline constexpr int kNarrowHead = kAxialWidestHead / 2;
 
 template <class T, int HeadWidth, int Tiles>
 void launch_instance(const AxialAttentionParams& p, bool backward, Stream stream) {
-  constexpr int kGroups = kAxialWarps / Tiles;
-  const auto blocks = static_cast<unsigned>((p.items + kGroups - 1) / kGroups);
-  const std::size_t words = static_cast<std::size_t>(kGroups) *
+  const auto blocks = (static_cast<unsigned>(p.items) + kGroups<Tiles> - 1) / kGroups<Tiles>;
+  const std::size_t words = static_cast<std::size_t>(kGroups<Tiles>) *
                             static_cast<std::size_t>(backward ? kBackwardWords<T, HeadWidth, Tiles>
                                                               : kForwardWords<T, HeadWidth, Tiles>);
   auto* const kernel = backward ? axial_attention_backward_kernel<T, HeadWidth, Tiles>
                                 : axial_attention_forward_kernel<T, HeadWidth, Tiles>;
-  simt::launch(kernel, simt::Dim3{blocks, 1, 1}, simt::Dim3{kAxialWarps * kLanes, 1, 1},
+  simt::launch(kernel, simt::Dim3{blocks, 1, 1}, simt::Dim3{kThreads<Tiles>, 1, 1},
                words * sizeof(std::uint32_t), stream, p);
 }
 
@@ -32,7 +31,7 @@ void launch_tiles(const AxialAttentionParams& p, bool backward, Stream stream) {
   if (p.tiles == 1) {
     launch_instance<T, HeadWidth, 1>(p, backward, stream);
   } else {
-    launch_instance<T, HeadWidth, kAxialWarps>(p, backward, stream);
+    launch_instance<T, HeadWidth, kAxialMostTiles>(p, backward, stream);
   }
 }
 

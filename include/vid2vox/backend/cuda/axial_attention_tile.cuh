@@ -51,9 +51,8 @@ struct Destination {
     return __shfl_sync(kWholeWarp, token, row);
   }
   __device__ __forceinline__ void store(int its_token, int vector, simt::Vector16 value) const {
-    constexpr int kNumbers = 16 / static_cast<int>(sizeof(T));
     if (its_token >= 0 && vector < vectors) {
-      simt::store_16(data + its_token * stride + vector * kNumbers, value);
+      simt::store_16(reinterpret_cast<simt::Vector16*>(data + its_token * stride) + vector, value);
     }
   }
 };
@@ -84,17 +83,14 @@ struct TileMath {
                                                 const std::uint32_t* b, int span, int vectors,
                                                 int lane) {
     const int group = lane / 4;
-#pragma unroll 4
     for (int first = 0; first < vectors; first += 4) {
       const int vector = first + lane % 4;
       const simt::Vector16 low = simt::load_16(a + Layout::offset(group, vector));
       const simt::Vector16 high = simt::load_16(a + Layout::offset(group + 8, vector));
       const std::uint32_t a0[4] = {low.word[0], high.word[0], low.word[1], high.word[1]};
       const std::uint32_t a1[4] = {low.word[2], high.word[2], low.word[3], high.word[3]};
-#pragma unroll
       for (int j = 0; j < Tiles; ++j) {
         if (j >= span) break;
-#pragma unroll
         for (int n = 0; n < 2; ++n) {
           const simt::Vector16 row =
               simt::load_16(b + Layout::offset(16 * j + 8 * n + group, vector));
@@ -110,9 +106,7 @@ struct TileMath {
   /// The warp's weights as a left operand.
   __device__ __forceinline__ static Operand keep(const Scores<Tiles>& s, std::uint32_t*, int, int) {
     Operand operand;
-#pragma unroll
     for (int j = 0; j < Tiles; ++j) {
-#pragma unroll
       for (int i = 0; i < 4; ++i) {
         operand.a[j][i] = pack(s[j][i / 2][2 * (i % 2)], s[j][i / 2][2 * (i % 2) + 1]);
       }
@@ -124,10 +118,8 @@ struct TileMath {
   __device__ __forceinline__ static void publish(const Scores<Tiles>& s, std::uint32_t* exchange,
                                                  int tile, int base, int span, int lane) {
     const int odd = (lane / 4) % 2;
-#pragma unroll
     for (int j = 0; j < Tiles; ++j) {
       if (j >= span) break;
-#pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int n = i / 2;
         const int h = i % 2;
@@ -148,10 +140,8 @@ struct TileMath {
     Operand operand;
     const std::uint32_t* row =
         exchange + (tile * kAxialTileRows + lane / 4) * kExchangePitch + 8 * base + lane % 4;
-#pragma unroll
     for (int j = 0; j < Tiles; ++j) {
       if (j >= span) break;
-#pragma unroll
       for (int i = 0; i < 4; ++i) {
         operand.a[j][i] = row[(i % 2) * 8 * kExchangePitch + 8 * j + (i / 2) * 4];
       }
@@ -167,29 +157,23 @@ struct TileMath {
     // Column n of the tensor cores' eight is a column of vector n / 2 + 4 (n % 2): so a lane's two
     // results belong to different vectors, and four lanes store 64 bytes side by side.
     const int column_vector = lane / 8 + 4 * ((lane / 4) % 2);
-#pragma unroll 1
     for (int first = 0; first < to.vectors; first += 8) {
       float sum[8][4] = {};
-#pragma unroll
       for (int j = 0; j < Tiles; ++j) {
         if (j >= span) break;
         simt::Vector16 row[4];
-#pragma unroll
         for (int i = 0; i < 4; ++i) {
           const int number = 16 * j + 2 * pair + (i % 2) + 8 * (i / 2);
           row[i] = simt::load_16(b + Layout::offset(number, first + column_vector));
         }
-#pragma unroll
         for (int i = 0; i < 8; ++i) {
           const std::uint32_t column[2] = {element_pair(row[0], row[1], i),
                                            element_pair(row[2], row[3], i)};
           simt::mma_16x8x16<T>(sum[i], operand.a[j], column);
         }
       }
-#pragma unroll
       for (int i = 0; i < 4; ++i) {
         simt::Vector16 value;
-#pragma unroll
         for (int w = 0; w < 4; ++w) value.word[w] = pack(sum[2 * w][i], sum[2 * w + 1][i]);
         to.store(token[i / 2], first + pair + 4 * (i % 2), value);
       }
@@ -225,14 +209,11 @@ struct TileMath<float, HeadWidth, Tiles> {
                                                 const std::uint32_t* b, int span, int vectors,
                                                 int lane) {
     const int group = lane / 4;
-#pragma unroll 2
     for (int vector = 0; vector < vectors; ++vector) {
       const simt::Vector16 low = simt::load_16(a + Layout::offset(group, vector));
       const simt::Vector16 high = simt::load_16(a + Layout::offset(group + 8, vector));
-#pragma unroll
       for (int j = 0; j < Tiles; ++j) {
         if (j >= span) break;
-#pragma unroll
         for (int i = 0; i < 4; ++i) {
           const int number = 16 * j + 8 * (i / 2) + 2 * (lane % 4) + i % 2;
           const simt::Vector16 row = simt::load_16(b + Layout::offset(number, vector));
@@ -246,10 +227,8 @@ struct TileMath<float, HeadWidth, Tiles> {
   __device__ __forceinline__ static Operand keep(const Scores<Tiles>& s, std::uint32_t* scratch,
                                                  int span, int lane) {
     __syncwarp();
-#pragma unroll
     for (int j = 0; j < Tiles; ++j) {
       if (j >= span) break;
-#pragma unroll
       for (int i = 0; i < 8; ++i) {
         const int column = 16 * j + 8 * (i / 4) + 2 * (lane % 4) + i % 2;
         const int row = 8 * (i % 4 / 2) + lane / 4;
@@ -264,10 +243,8 @@ struct TileMath<float, HeadWidth, Tiles> {
   __device__ __forceinline__ static void publish(const Scores<Tiles>& s, std::uint32_t* exchange,
                                                  int tile, int base, int span, int lane) {
     __syncwarp();  // what `keep` wrote to this place has been read
-#pragma unroll
     for (int j = 0; j < Tiles; ++j) {
       if (j >= span) break;
-#pragma unroll
       for (int i = 0; i < 8; ++i) {
         const int column = (base + j) * kAxialTileRows + 8 * (i / 4) + 2 * (lane % 4) + i % 2;
         const int row = tile * kAxialTileRows + 8 * (i % 4 / 2) + lane / 4;
@@ -289,21 +266,16 @@ struct TileMath<float, HeadWidth, Tiles> {
     const int vector = lane % Layout::kVectors;
     const int first_row = lane / Layout::kVectors * kRows;
     float sum[kRows][4] = {};
-#pragma unroll 4
     for (int k = 0; k < span * kAxialTileRows; ++k) {
       const simt::Vector16 numbers = simt::load_16(b + Layout::offset(k, vector));
-#pragma unroll
       for (int r = 0; r < kRows; r += 4) {
         const simt::Vector16 weights =
             simt::load_16(operand.columns + k * operand.pitch + first_row + r);
-#pragma unroll
         for (int i = 0; i < 4; ++i) add_scaled(sum[r + i], weights.word[i], numbers);
       }
     }
-#pragma unroll
     for (int r = 0; r < kRows; ++r) {
       simt::Vector16 value;
-#pragma unroll
       for (int w = 0; w < 4; ++w) value.word[w] = __float_as_uint(sum[r][w]);
       to.store(to.token_of(first_row + r), vector, value);
     }
@@ -312,14 +284,12 @@ struct TileMath<float, HeadWidth, Tiles> {
  private:
   __device__ __forceinline__ static void add_dot(float& sum, const simt::Vector16& x,
                                                  const simt::Vector16& y) {
-#pragma unroll
     for (int w = 0; w < 4; ++w) {
       sum = fmaf(__uint_as_float(x.word[w]), __uint_as_float(y.word[w]), sum);
     }
   }
   __device__ __forceinline__ static void add_scaled(float (&sum)[4], std::uint32_t weight,
                                                     const simt::Vector16& x) {
-#pragma unroll
     for (int w = 0; w < 4; ++w) {
       sum[w] = fmaf(__uint_as_float(weight), __uint_as_float(x.word[w]), sum[w]);
     }
