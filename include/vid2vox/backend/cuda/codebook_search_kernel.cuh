@@ -114,10 +114,11 @@ struct Leader {
 /// the codes stream past them in tiles of kCodeTile codes by kCodeSlab elements. A warp multiplies
 /// kWarpRows rows by kWarpCodes codes.
 ///
-/// All float16 in shared memory lies as [slab][row or code][kCodeSlab], so a row of a slab is 64
-/// bytes, of which each lane of a group of four reads 16: what two mma.m16n8k16 need of k. (A
-/// product does not mind in which order k is summed if both factors have the same.) Eight lanes of
-/// a 16-byte access read two rows, 128 bytes in a line: no bank conflicts without padding.
+/// A slab is two mma.m16n8k16 deep. Codes lie as [code][kCodeSlab]; lane quad of a group of four
+/// reads the 16 bytes from element 8 quad on, b of both. (A product does not mind in which order k
+/// is summed if both factors have the same.) Eight lanes of a 16-byte access read two codes, 128
+/// bytes in a line: no bank conflicts without padding. Rows lie as the registers want them, see
+/// row_place, so that a 16-byte access loads a of an mma.
 template <int kRowTile>
 struct ScanTile {
   static constexpr int kWarpRows = kRowTile >= 128 ? 64 : 32;
@@ -185,6 +186,19 @@ __device__ __forceinline__ void fetch_row(const CodebookScanParams& p, std::int6
   }
 }
 
+inline constexpr int kLaneSize = 8;                  // float16 that a lane has of a
+inline constexpr int kFragment = kWarp * kLaneSize;  // a of a warp
+
+/// Place of element k of a slab of a row: [row / 16][mma of the slab][lane][word of a][half word].
+/// Lane quad of a group has elements 8 quad + 0, 1, 2, 3 in the first mma, 4, 5, 6, 7 in the
+/// second.
+__device__ __forceinline__ int row_place(int row, int k) {
+  const int mma = row / 16 * 2 + k % 8 / 4;
+  const int lane = row % 8 * 4 + k / 8;
+  const int word = k % 4 / 2 * 2 + row % 16 / 8;
+  return mma * kFragment + lane * kLaneSize + 2 * word + k % 2;
+}
+
 /// Centres, scales and splits one row, and writes it and its bound.
 template <int kRowTile>
 __device__ __forceinline__ void store_row(const CodebookScanParams& p,
@@ -204,7 +218,7 @@ __device__ __forceinline__ void store_row(const CodebookScanParams& p,
   const float scale = power_of_two(exponent);
   const bool fits = !bad && !__any_sync(kAllLanes, !(largest * scale < kLargestHalf));
   float square[3] = {0, 0, 0};
-  float16* to = shared.rows + local * kCodeSlab + lane;
+  float16* to = shared.rows + row_place(local, lane);
   VID2VOX_UNROLL
   for (int slab = 0; slab < kMostSlabs; ++slab) {
     if (slab >= p.book.slabs) break;
@@ -351,13 +365,14 @@ template <int kRowTile>
 __device__ __forceinline__ void multiply_slab(const ScanThread<kRowTile>& me, const float16* rows,
                                               const float16* codes, ScanSums<kRowTile>& sums) {
   using Tile = ScanTile<kRowTile>;
-  const float16* my_rows = rows + 8 * me.quad;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const float16* my_rows = rows + me.first_row * kCodeSlab + lane * kLaneSize;
   const float16* my_codes = codes + (me.first_code + me.group) * kCodeSlab + 8 * me.quad;
   simt::Vector16 a[Tile::kRowParts][2];
   VID2VOX_UNROLL
   for (int i = 0; i < Tile::kRowParts; ++i) {
-    a[i][0] = simt::load_16(my_rows + me.row(i, 0) * kCodeSlab);
-    a[i][1] = simt::load_16(my_rows + me.row(i, 1) * kCodeSlab);
+    a[i][0] = simt::load_16(my_rows + 2 * i * kFragment);
+    a[i][1] = simt::load_16(my_rows + (2 * i + 1) * kFragment);
   }
   VID2VOX_UNROLL
   for (int j = 0; j < Tile::kCodeParts; ++j) {
@@ -367,9 +382,7 @@ __device__ __forceinline__ void multiply_slab(const ScanThread<kRowTile>& me, co
       const std::uint32_t b_words[2] = {b.word[2 * half], b.word[2 * half + 1]};
       VID2VOX_UNROLL
       for (int i = 0; i < Tile::kRowParts; ++i) {
-        const std::uint32_t a_words[4] = {a[i][0].word[2 * half], a[i][1].word[2 * half],
-                                          a[i][0].word[2 * half + 1], a[i][1].word[2 * half + 1]};
-        simt::mma_16x8x16<float16>(sums[i][j], a_words, b_words);
+        simt::mma_16x8x16<float16>(sums[i][j], a[i][half].word, b_words);
       }
     }
   }
