@@ -33,6 +33,16 @@ if(vid2vox_components)
   vid2vox_consumer_test(components "find_package consumer of every component" -DMODE=package
     -DCOMPONENTS=${all_components})
 endif()
+if(VID2VOX_CUDA)
+  vid2vox_consumer_test(cuda "find_package consumer of the CUDA headers" -DMODE=package
+    -DCOMPONENTS=cuda -DCUDA_COMPILER=${CMAKE_CUDA_COMPILER})
+  vid2vox_consumer_test(cuda_kernels "find_package consumer of the compiled kernels"
+    -DMODE=package -DCOMPONENTS=cuda_kernels)
+  vid2vox_consumer_test(old_cudnn "an old cuDNN is refused with the reason" -DMODE=subdirectory
+    -DOLD_CUDNN=ON "-DEXPECTED_ERROR=cuDNN 9.10.2 .* older than 9.15: .* wrong bfloat16")
+endif()
+vid2vox_consumer_test(no_toolkit "CUDA that is asked for and absent is an error" -DMODE=subdirectory
+  -DNO_CUDA_TOOLKIT=ON "-DEXPECTED_ERROR=VID2VOX_CUDA is ON but no CUDA toolkit was found")
 vid2vox_consumer_test(subdirectory "add_subdirectory consumer" -DMODE=subdirectory)
 vid2vox_consumer_test(fetch "FetchContent consumer" -DMODE=fetch)
 vid2vox_consumer_test(unknown "an unknown component is refused" -DMODE=package

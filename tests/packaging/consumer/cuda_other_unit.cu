@@ -1,0 +1,8 @@
+#include "vid2vox/backend/cuda/memory_launch.cuh"
+#include "vid2vox/backend/cuda/runtime_launch.cuh"
+
+bool fills_in_another_unit() {
+  vid2vox::backend::cuda::DeviceBuffer<int> values(2);
+  vid2vox::ops::Memory<vid2vox::cuda>::fill(2, 9, values.data());
+  return values.download() == std::vector<int>{9, 9};
+}
