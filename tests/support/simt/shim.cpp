@@ -128,9 +128,18 @@ int bit_from(unsigned bits, int start) {
   return (std::countr_zero(std::rotr(bits, start)) + start) % kWarpSize;
 }
 
+/// Position of a set bit, all with the same probability.
+int random_bit(unsigned bits) {
+  for (unsigned skip = random_bits() % static_cast<unsigned>(std::popcount(bits)); skip > 0;
+       --skip) {
+    bits &= bits - 1;
+  }
+  return std::countr_zero(bits);
+}
+
 void wake(int warp, unsigned lanes) {
   block.warps[warp].runnable |= lanes;
-  block.warps[warp].rotation = static_cast<int>(random_bits() % kWarpSize);
+  block.warps[warp].rotation = random_bit(lanes);
   block.runnable_warps |= 1U << warp;
 }
 
@@ -140,7 +149,7 @@ int next_thread() {
   if (block.runnable_warps == 0) return -1;
   int index = block.current / kWarpSize;
   if (block.warps[index].runnable == 0 || random_bits() % kTurns == 0) {
-    index = bit_from(block.runnable_warps, static_cast<int>(random_bits() % kWarpSize));
+    index = random_bit(block.runnable_warps);
   }
   Warp& warp = block.warps[index];
   const int lane = bit_from(warp.runnable, warp.rotation);
@@ -297,7 +306,7 @@ Error stuck() {
 
 void run_block() {
   prepare_block();
-  block.current = 0;
+  block.current = random_bit(block.runnable_warps) * kWarpSize;  // whose turn it is first
   block.main.race_state = current_race_state();
   leave(block.main, false);
   acquire_from(&block.done);
