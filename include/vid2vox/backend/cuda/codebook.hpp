@@ -16,8 +16,9 @@ namespace vid2vox::backend::cuda {
 
 /// Widest code that a row's registers hold.
 inline constexpr int kLargestCodeDim = 512;
-/// Elements of a code that one step of the search multiplies: two mma.m16n8k16.
-inline constexpr int kCodeSlab = 32;
+/// Depth of an mma.m16n8k16, and the elements of a code that one step of the search multiplies.
+inline constexpr int kMmaDepth = 16;
+inline constexpr int kCodeSlab = 2 * kMmaDepth;
 /// Codes that a thread block compares at a time.
 inline constexpr int kCodeTile = 128;
 

@@ -27,7 +27,7 @@ struct CodebookBook {
   CodebookSummary* summary = nullptr;  // zero at first
   float* mean = nullptr;               // [dim]
   float* half_square = nullptr;        // |scaled code|^2 / 2 [padded_codes]
-  float16* parts = nullptr;            // [2 (high, low), slabs, padded_codes, kCodeSlab]
+  float16* parts = nullptr;            // [2 (high, low), 2 slabs, padded_codes, kMmaDepth]
   std::uint32_t* bad_row = nullptr;
   int dim = 0;
   int slabs = 0;  // of kCodeSlab elements, the last filled with zeros
@@ -38,6 +38,11 @@ struct CodebookBook {
   [[nodiscard]] VID2VOX_HOST_DEVICE std::int64_t part_size() const {
     return static_cast<std::int64_t>(slabs) * padded_codes * kCodeSlab;
   }
+  /// Place of element i of a code in its part.
+  [[nodiscard]] VID2VOX_HOST_DEVICE std::int64_t place(int code, int i) const {
+    return (static_cast<std::int64_t>(i / kMmaDepth) * padded_codes + code) * kMmaDepth +
+           i % kMmaDepth;
+  }
 };
 
 namespace codebook_detail {
@@ -45,6 +50,7 @@ namespace codebook_detail {
 inline constexpr int kWarp = 32;
 inline constexpr int kThreads = 256;
 inline constexpr int kWarps = kThreads / kWarp;
+inline constexpr int kSlabMmas = kCodeSlab / kMmaDepth;
 inline constexpr int kCentreThreads = 512;
 inline constexpr int kCentreWarps = kCentreThreads / kWarp;
 inline constexpr unsigned kAllLanes = 0xFFFFFFFFU;
@@ -159,9 +165,9 @@ __global__ void __launch_bounds__(kThreads) codebook_split_kernel(Work book) {
     const auto rest = static_cast<float>(value - static_cast<double>(simt::to_float(high)));
     const auto low = simt::from_float<float16>(fits ? rest : 0.0F);
     const float last = rest - simt::to_float(low);
-    const auto at = (static_cast<std::int64_t>(slab) * book.padded_codes + code) * kCodeSlab + lane;
-    book.parts[at] = high;
-    book.parts[at + book.part_size()] = low;
+    const std::int64_t place = book.place(code, i);
+    book.parts[place] = high;
+    book.parts[place + book.part_size()] = low;
     square += value * value;
     high_square += rest * rest;
     low_square += last * last;
