@@ -95,11 +95,12 @@ __device__ __forceinline__ void sync_group() {
   }
 }
 
-/// Starts the copy of the warp's 16 rows to shared memory, zeros where there is no row or column.
-/// from: the first column of the head. token: that of row lane % 16.
-template <class T, int HeadWidth>
-__device__ __forceinline__ void stage(std::uint32_t* tile, const T* from, std::int64_t stride,
-                                      int vectors, int token, int lane) {
+/// Starts the copy of the warp's 16 rows of kParts neighboring matrices to shared memory, zeros
+/// where there is no row or column. The first begins at from, the others follow `part` numbers
+/// apart; in shared memory they lie `distance` words apart. token: that of row lane % 16.
+template <class T, int HeadWidth, int kParts>
+__device__ __forceinline__ void stage(std::uint32_t* tile, int distance, const T* from, int stride,
+                                      int part, int vectors, int token, int lane) {
   using Layout = TileLayout<T, HeadWidth>;
   constexpr int kRowsAtOnce = kLanes / Layout::kVectors;
   const int vector = lane % Layout::kVectors;
@@ -108,9 +109,13 @@ __device__ __forceinline__ void stage(std::uint32_t* tile, const T* from, std::i
     const int its_token = __shfl_sync(kWholeWarp, token, row);
     std::uint32_t* to = tile + Layout::offset(row, vector);
     if (its_token >= 0 && vector < vectors) {
-      simt::copy_async_16(to, from + its_token * stride + vector * Layout::kVectorNumbers);
+      const T* source =
+          from + static_cast<std::int64_t>(its_token) * stride + vector * Layout::kVectorNumbers;
+      for (int i = 0; i < kParts; ++i) simt::copy_async_16(to + i * distance, source + i * part);
     } else {
-      simt::store_16(to, simt::Vector16{{0, 0, 0, 0}});
+      for (int i = 0; i < kParts; ++i) {
+        simt::store_16(to + i * distance, simt::Vector16{{0, 0, 0, 0}});
+      }
     }
   }
 }
@@ -200,30 +205,21 @@ __global__ void __launch_bounds__(kThreads<Tiles>, 1)
   std::uint32_t* v = k + Tiles * kWords;
   std::uint32_t* scratch = v + Tiles * kWords + place.tile * Math::kScratchWords;
 
-  const std::int64_t stride = 9 * std::int64_t{p.channels};
-  const auto stage_part = [&](std::uint32_t* to, int part) {
-    stage<T, HeadWidth>(to + place.tile * kWords,
-                        static_cast<const T*>(p.qkv) + projected_column(p, place, part), stride,
-                        vectors, mine.token, lane);
-  };
-  stage_part(q, 0);
-  stage_part(k, 1);
-  simt::copy_async_commit();
-  stage_part(v, 2);
+  stage<T, HeadWidth, 3>(q + place.tile * kWords, Tiles * kWords,
+                         static_cast<const T*>(p.qkv) + projected_column(p, place, 0),
+                         9 * p.channels, p.channels, vectors, mine.token, lane);
   simt::copy_async_commit();
 
   const Row rows[2] = {row_of_lane(mine, lane / 4), row_of_lane(mine, lane / 4 + 8)};
   Scores<Tiles> s = {};
-  simt::copy_async_wait<1>();
+  simt::copy_async_wait<0>();
   sync_group<Tiles>();
   Math::scores(s, q + place.tile * kWords, k + place.base * kWords, place.span, vectors, lane);
   softmax<Tiles>(s, rows, p.scale, lane);
   const auto weights = Math::keep(s, scratch, place.span, lane);
-  simt::copy_async_wait<0>();
-  sync_group<Tiles>();
   const Destination<T> to{
       static_cast<T*>(p.output) + place.axis_number * p.channels + place.head * p.head_width,
-      3 * std::int64_t{p.channels}, vectors, mine.token};
+      3 * p.channels, vectors, mine.token};
   Math::multiply(weights, v + place.base * kWords, place.span, to, lane);
 }
 
@@ -249,36 +245,28 @@ __global__ void __launch_bounds__(kThreads<Tiles>, 1)
   const int own = place.tile * kWords;
   const int base = place.base * kWords;
 
-  const std::int64_t stride = 9 * std::int64_t{p.channels};
-  const auto stage_part = [&](std::uint32_t* to, int part) {
-    stage<T, HeadWidth>(to + own, static_cast<const T*>(p.qkv) + projected_column(p, place, part),
-                        stride, vectors, mine.token, lane);
-  };
-  stage_part(q, 0);
-  stage_part(k, 1);
-  simt::copy_async_commit();
-  stage_part(v, 2);
-  stage<T, HeadWidth>(d_o + own,
-                      static_cast<const T*>(p.d_output) + place.axis_number * p.channels +
-                          place.head * p.head_width,
-                      3 * std::int64_t{p.channels}, vectors, mine.token, lane);
+  stage<T, HeadWidth, 3>(q + own, Tiles * kWords,
+                         static_cast<const T*>(p.qkv) + projected_column(p, place, 0),
+                         9 * p.channels, p.channels, vectors, mine.token, lane);
+  stage<T, HeadWidth, 1>(d_o + own, 0,
+                         static_cast<const T*>(p.d_output) + place.axis_number * p.channels +
+                             place.head * p.head_width,
+                         3 * p.channels, 0, vectors, mine.token, lane);
   simt::copy_async_commit();
 
   const Row rows[2] = {row_of_lane(mine, lane / 4), row_of_lane(mine, lane / 4 + 8)};
   Scores<Tiles> weights = {};
-  simt::copy_async_wait<1>();
+  simt::copy_async_wait<0>();
   sync_group<Tiles>();
   Math::scores(weights, q + own, k + base, place.span, vectors, lane);
   softmax<Tiles>(weights, rows, p.scale, lane);
   Scores<Tiles> d_scores = {};
-  simt::copy_async_wait<0>();
-  sync_group<Tiles>();
   Math::scores(d_scores, d_o + own, v + base, place.span, vectors, lane);
   softmax_backward<Tiles>(weights, d_scores, p.scale);
 
   const auto to = [&](int part) {
-    return Destination<T>{static_cast<T*>(p.d_qkv) + projected_column(p, place, part), stride,
-                          vectors, mine.token};
+    return Destination<T>{static_cast<T*>(p.d_qkv) + projected_column(p, place, part),
+                          9 * p.channels, vectors, mine.token};
   };
   std::uint32_t* scratch = exchange[0] + place.tile * Math::kScratchWords;
   Math::multiply(Math::keep(d_scores, scratch, place.span, lane), k + base, place.span, to(0),

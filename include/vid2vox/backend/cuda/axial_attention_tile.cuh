@@ -43,7 +43,7 @@ struct TileLayout {
 template <class T>
 struct Destination {
   T* data;
-  std::int64_t stride;
+  int stride;
   int vectors;
   int token;  // of row lane % 16
 
@@ -52,7 +52,8 @@ struct Destination {
   }
   __device__ __forceinline__ void store(int its_token, int vector, simt::Vector16 value) const {
     if (its_token >= 0 && vector < vectors) {
-      simt::store_16(reinterpret_cast<simt::Vector16*>(data + its_token * stride) + vector, value);
+      T* row = data + static_cast<std::int64_t>(its_token) * stride;
+      simt::store_16(reinterpret_cast<simt::Vector16*>(row) + vector, value);
     }
   }
 };
