@@ -202,6 +202,23 @@ TEST_CASE("vid2vox.hpp includes every header that needs no component, and no oth
   }
 }
 
+TEST_CASE("cuda.hpp and header_only.cuh include the whole CUDA backend") {
+  const auto included_by = [](const std::string& header) {
+    const auto list = includes_of(content(source_dir() / "include/vid2vox" / header));
+    return std::set<std::string>(list.begin(), list.end());
+  };
+  const auto host = included_by("cuda.hpp");
+  const auto device = included_by("backend/cuda/header_only.cuh");
+  CHECK(host.contains("vid2vox/vid2vox.hpp"));
+  for (const std::string& header : public_headers()) {
+    if (!header.starts_with("vid2vox/backend/cuda/")) continue;
+    if (header.ends_with(".hpp") && !host.contains(header)) FAIL_CHECK("cuda.hpp lacks " + header);
+    if (header.ends_with("_launch.cuh") && !device.contains(header)) {
+      FAIL_CHECK("header_only.cuh lacks " + header);
+    }
+  }
+}
+
 TEST_CASE("no source file is longer than 500 lines") {
   constexpr std::ptrdiff_t kLongest = 500;
   std::size_t seen = 0;
