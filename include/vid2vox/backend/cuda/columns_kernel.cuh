@@ -102,8 +102,8 @@ __device__ __forceinline__ void map_columns(const Params& p) {
 }
 
 /// Adds up what the threads of a block hold of the same columns, in a fixed order. held: shared,
-/// [plan.threads * kPack]; the result of column c of the chunk is in held[c].
-template <int kPack, class Kind>
+/// [plan.threads * plan.width]; the result of column c of the chunk is in held[c].
+template <class Kind>
 __device__ __forceinline__ void merge_columns(const ColumnPlan& plan,
                                               typename Kind::Partial* held) {
   const int thread = static_cast<int>(threadIdx.x);
@@ -130,38 +130,66 @@ __device__ __forceinline__ void merge_columns(const ColumnPlan& plan,
   }
 }
 
+/// What the thread's sums of its columns become in the block. With Kind::kHasOrigin the sums of all
+/// threads are taken about what the first of them found for the column: origins, shared,
+/// [plan.chunk_cols].
+template <int kPack, class Kind>
+__device__ __forceinline__ void hold_sums(const ColumnPlan& plan,
+                                          const typename Kind::Sums (&sums)[kPack],
+                                          typename Kind::Partial* held, float* origins) {
+  const int chunk_cols = static_cast<int>(plan.chunk_cols);
+  const int first = static_cast<int>(threadIdx.x) * plan.width;
+  const bool works = static_cast<int>(threadIdx.x) < plan.threads;
+  if constexpr (Kind::kHasOrigin) {
+#pragma unroll
+    for (int i = 0; i < kPack; ++i) {
+      if (works && i < plan.width && first + i < chunk_cols) {
+        origins[first + i] = Kind::origin(sums[i]);
+      }
+    }
+    __syncthreads();
+  }
+#pragma unroll
+  for (int i = 0; i < kPack; ++i) {
+    if (!works || i >= plan.width) continue;
+    float origin = 0.0F;
+    if constexpr (Kind::kHasOrigin) origin = origins[(first + i) % chunk_cols];
+    held[first + i] = Kind::partial(sums[i], origin);
+  }
+}
+
 /// First stage of a sum over rows: what a Kind of work adds up of the block's piece, to
 /// partial[(piece * Kind::kValues + value) * cols + col]. Beyond what map_columns needs:
 ///   Sums, add(p, columns, i, sums, a, b): of one thread and column
-///   Partial, partial(sums), merge(to, from), write(partial, to, cols): of a block
+///   kHasOrigin, origin(sums): see hold_sums
+///   Partial, partial(sums, origin), merge(to, from), write(partial, to, cols): of a block
 ///   Total, merge_piece, merge_totals, finish: see finish_columns
 template <class T, class Kind, class Params>
 __device__ __forceinline__ void reduce_columns(const Params& p) {
+  constexpr int kPack = kPackSize<T>;
   const ColumnPlan plan = p.plan;
   const ColumnWalk walk = walk_of_thread(plan, p.rows, p.cols, p.row_stride);
   const T* a = Kind::template first<T>(p);
   const T* b = Kind::template second<T>(p);
   const bool aligned = is_aligned(a) && is_aligned(b);
-  typename Kind::Partial* held = simt::dynamic_shared<typename Kind::Partial>();
-  if (threadIdx.x < static_cast<unsigned>(plan.threads)) {
-    const typename Kind::template Columns<kPackSize<T>> columns(p, {plan, walk, p.cols});
-    typename Kind::Sums sums[kPackSize<T>] = {};
-    for (std::size_t at = walk.begin; walk.works && at < walk.end; at += plan.step) {
+  typename Kind::Sums sums[kPack] = {};
+  if (walk.works) {
+    const typename Kind::template Columns<kPack> columns(p, {plan, walk, p.cols});
+    for (std::size_t at = walk.begin; at < walk.end; at += plan.step) {
       const int count = walk_count(plan, walk, at);
       const Pack<T> pack = load_pack(a + at, count, aligned);
       Pack<T> other{};
       if constexpr (Kind::kInputs == 2) other = load_pack(b + at, count, aligned);
 #pragma unroll
-      for (int i = 0; i < kPackSize<T>; ++i) {
+      for (int i = 0; i < kPack; ++i) {
         if (i < count) Kind::add(p, columns, i, sums[i], pack.value[i], other.value[i]);
       }
     }
-#pragma unroll
-    for (int i = 0; i < kPackSize<T>; ++i) {
-      if (i < plan.width) held[threadIdx.x * plan.width + i] = Kind::partial(sums[i]);
-    }
   }
-  merge_columns<kPackSize<T>, Kind>(plan, held);
+  typename Kind::Partial* held = simt::dynamic_shared<typename Kind::Partial>();
+  float* origins = reinterpret_cast<float*>(held + plan.threads * plan.width);
+  hold_sums<kPack, Kind>(plan, sums, held, origins);
+  merge_columns<Kind>(plan, held);
   for (std::size_t col = threadIdx.x; col < plan.chunk_cols; col += blockDim.x) {
     if (walk.first_col + col < p.cols) {
       Kind::write(held[col], p.partial + walk.piece * Kind::kValues * p.cols + walk.first_col + col,

@@ -10,44 +10,36 @@ namespace vid2vox::backend::cuda::pointwise {
 struct BatchNormStatisticsWork : BatchNormStatisticsParams {
   std::size_t row_stride = 0;
   ColumnPlan plan;
-  float* partial = nullptr;  // [pieces, 2, cols]: mean, sum of squared deviations
+  float* partial = nullptr;  // [pieces, 3, cols]: see MomentsKind::Partial
 };
 
-/// Number of values, their mean and the sum of the squared deviations from it.
-template <class Number>
-struct Moments {
-  Number count;
-  Number mean;
-  Number squares;
-};
-
-/// Chan, Golub and LeVeque (1979): the moments of two sets together.
-template <class Number>
-__device__ __forceinline__ void merge_moments(Moments<Number>& to, const Moments<Number>& from) {
-  if (from.count == Number(0)) return;
-  const Number count = to.count + from.count;
-  const Number distance = from.mean - to.mean;
-  to.mean += distance * (from.count / count);
-  to.squares += from.squares + distance * distance * (to.count * from.count / count);
-  to.count = count;
-}
-
+/// Every thread sums about the first value that it sees of a column, so that a large mean costs no
+/// precision; a block about the mean that one of its threads found.
 struct MomentsKind {
   using Work = BatchNormStatisticsWork;
   static constexpr int kInputs = 1;
-  static constexpr int kValues = 2;
+  static constexpr int kValues = 3;
+  static constexpr bool kHasOrigin = true;
   template <int kPack>
   struct Columns {
     __device__ Columns(const Work&, const ColumnReader<kPack>&) {}
   };
   struct Sums {
     float count;
-    float shift;  // the first value: deviations from it are small whatever the mean
-    float sum;
-    float squares;
+    float first;
+    float sum;      // of value - first
+    float squares;  // of the same
   };
-  using Partial = Moments<float>;
-  using Total = Moments<double>;
+  struct Partial {
+    float origin;
+    float sum;      // of value - origin
+    float squares;  // of the same
+  };
+  struct Total {
+    double count;
+    double mean;
+    double squares;  // of deviations from the mean
+  };
 
   template <class T>
   static __device__ const T* first(const Work& p) {
@@ -59,33 +51,45 @@ struct MomentsKind {
   }
   template <int kPack>
   static __device__ void add(const Work&, const Columns<kPack>&, int, Sums& s, float x, float) {
-    if (s.count == 0.0F) s.shift = x;
-    const float deviation = x - s.shift;
+    if (s.count == 0.0F) s.first = x;
+    const float distance = x - s.first;
     s.count += 1.0F;
-    s.sum += deviation;
-    s.squares += deviation * deviation;
+    s.sum += distance;
+    s.squares += distance * distance;
   }
-  static __device__ Partial partial(const Sums& s) {
-    if (s.count == 0.0F) return {0.0F, 0.0F, 0.0F};
-    const float mean = s.sum / s.count;
-    const float squares = s.squares - mean * s.sum;
-    return {s.count, s.shift + mean, squares < 0.0F ? 0.0F : squares};
+  static __device__ float origin(const Sums& s) { return s.first + s.sum / s.count; }
+  static __device__ Partial partial(const Sums& s, float origin) {
+    if (s.count == 0.0F) return {origin, 0.0F, 0.0F};
+    const float shift = s.first - origin;
+    return {origin, s.sum + s.count * shift, s.squares + shift * (2.0F * s.sum + s.count * shift)};
   }
-  static __device__ void merge(Partial& to, const Partial& from) { merge_moments(to, from); }
-  static __device__ void write(const Partial& moments, float* to, std::size_t cols) {
-    to[0] = moments.mean;
-    to[cols] = moments.squares;
+  static __device__ void merge(Partial& to, const Partial& from) {
+    to.sum += from.sum;
+    to.squares += from.squares;
+  }
+  static __device__ void write(const Partial& partial, float* to, std::size_t cols) {
+    to[0] = partial.origin;
+    to[cols] = partial.sum;
+    to[2 * cols] = partial.squares;
   }
   static __device__ void merge_piece(const Work& p, std::size_t piece, const float* from,
                                      Total& total) {
-    const std::size_t before = piece * p.plan.piece_rows;
-    const std::size_t left = p.rows - before;
-    const std::size_t rows = left < p.plan.piece_rows ? left : p.plan.piece_rows;
-    const Total moments = {static_cast<double>(rows), static_cast<double>(from[0]),
-                           static_cast<double>(from[p.cols])};
-    merge_moments(total, moments);
+    const std::size_t left = p.rows - piece * p.plan.piece_rows;
+    const double count = static_cast<double>(left < p.plan.piece_rows ? left : p.plan.piece_rows);
+    const double sum = static_cast<double>(from[p.cols]);
+    const double squares = static_cast<double>(from[2 * p.cols]) - sum * sum / count;
+    merge_totals(
+        total, {count, static_cast<double>(from[0]) + sum / count, squares < 0.0 ? 0.0 : squares});
   }
-  static __device__ void merge_totals(Total& to, const Total& from) { merge_moments(to, from); }
+  /// Chan, Golub and LeVeque (1979): the moments of two sets together.
+  static __device__ void merge_totals(Total& to, const Total& from) {
+    if (from.count == 0.0) return;
+    const double count = to.count + from.count;
+    const double between = from.mean - to.mean;
+    to.mean += between * (from.count / count);
+    to.squares += from.squares + between * between * (to.count * from.count / count);
+    to.count = count;
+  }
   static __device__ void finish(const Work& p, std::size_t col, const Total& total) {
     p.mean[col] = static_cast<float>(total.mean);
     p.variance[col] = static_cast<float>(total.squares / total.count);
@@ -210,6 +214,7 @@ struct BatchNormSumsKind {
   using Work = BatchNormBackwardWork;
   static constexpr int kInputs = 2;
   static constexpr int kValues = 2;
+  static constexpr bool kHasOrigin = false;
   template <int kPack>
   struct Columns : BatchNormColumns<kPack> {
     __device__ Columns(const Work& p, const ColumnReader<kPack>& read) {
@@ -241,7 +246,7 @@ struct BatchNormSumsKind {
     sums.dy += upstream;
     sums.dy_x += upstream * (x - columns.mean[i]);
   }
-  static __device__ Partial partial(const Sums& sums) { return sums; }
+  static __device__ Partial partial(const Sums& sums, float) { return sums; }
   template <class Number>
   static __device__ void merge(Pair<Number>& to, const Pair<Number>& from) {
     to.dy += from.dy;

@@ -79,7 +79,8 @@ VID2VOX_CUDA_LINKAGE void launch_batch_norm_statistics(const BatchNormStatistics
   if (params.rows * params.cols == 0) return;
   Work work{params, params.cols,
             pointwise::plan_columns(params.rows, params.cols, params.cols, params.type), nullptr};
-  DeviceBuffer<float> partial(work.plan.pieces * 2 * params.cols, stream);
+  DeviceBuffer<float> partial(work.plan.pieces * pointwise::MomentsKind::kValues * params.cols,
+                              stream);
   work.partial = partial.data();
   pointwise::with_number_type(params.type, [&](auto number) {
     pointwise::launch_columns(pointwise::batch_norm_statistics_kernel<decltype(number)>,

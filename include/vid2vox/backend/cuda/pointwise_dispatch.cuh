@@ -29,11 +29,12 @@ inline unsigned grid_of(std::size_t n, int width, int threads) {
   return static_cast<unsigned>(std::min((n + in_block - 1) / in_block, kMostBlocks));
 }
 
-/// Shared memory in which a block adds up what its threads hold (see merge_columns).
+/// Shared memory in which a block adds up what its threads hold (see reduce_columns).
 template <class Kind>
 std::size_t held_bytes(const ColumnPlan& plan) {
-  return static_cast<std::size_t>(plan.threads) * static_cast<std::size_t>(plan.width) *
-         sizeof(typename Kind::Partial);
+  const std::size_t held = static_cast<std::size_t>(plan.threads) *
+                           static_cast<std::size_t>(plan.width) * sizeof(typename Kind::Partial);
+  return held + (Kind::kHasOrigin ? plan.chunk_cols * sizeof(float) : 0);
 }
 
 /// Launches a kernel that maps or reduces columns by work.plan.

@@ -165,6 +165,7 @@ struct SumRowsWork : SumRowsParams {
 struct SumRowsKind {
   static constexpr int kInputs = 1;
   static constexpr int kValues = 1;
+  static constexpr bool kHasOrigin = false;
   template <int kPack>
   struct Columns {
     __device__ Columns(const SumRowsWork&, const ColumnReader<kPack>&) {}
@@ -185,7 +186,7 @@ struct SumRowsKind {
                              float) {
     sum += x;
   }
-  static __device__ Partial partial(Sums sum) { return sum; }
+  static __device__ Partial partial(Sums sum, float) { return sum; }
   static __device__ void merge(Partial& to, Partial from) { to += from; }
   static __device__ void write(Partial sum, float* to, std::size_t) { *to = sum; }
   static __device__ void merge_piece(const SumRowsWork&, std::size_t, const float* from,

@@ -1,0 +1,332 @@
+#include "vid2vox/backend/cuda/norm.hpp"
+
+#include <tuple>
+
+#include "cuda/arrays.hpp"
+
+namespace vid2vox {
+namespace {
+
+using ops::LayerNormEpsilon;
+using testing::as;
+using testing::check_accuracy;
+using testing::DeviceArray;
+using testing::normal;
+using testing::same_bits;
+
+// --- Batch norm ----------------------------------------------------------------------------------
+
+struct Matrix {
+  std::size_t rows;
+  std::size_t cols;
+};
+
+/// Mean and variance of every column, by the two-pass formula.
+template <class A>
+std::pair<std::vector<A>, std::vector<A>> moments(const Matrix& shape, const std::vector<A>& x) {
+  std::vector<A> mean(shape.cols);
+  std::vector<A> variance(shape.cols);
+  const A count = static_cast<A>(shape.rows);
+  for (std::size_t i = 0; i < x.size(); ++i) mean[i % shape.cols] += x[i];
+  for (A& value : mean) value /= count;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const A deviation = x[i] - mean[i % shape.cols];
+    variance[i % shape.cols] += deviation * deviation;
+  }
+  for (A& value : variance) value /= count;
+  return {mean, variance};
+}
+
+TEMPLATE_TEST_CASE("batch norm statistics, with and without a large mean", "", float, bfloat16,
+                   float16) {
+  using T = TestType;
+  for (const Matrix& shape :
+       {Matrix{1, 5}, Matrix{1300, 5}, Matrix{129, 240}, Matrix{2100, 24}, Matrix{40, 519}}) {
+    for (const double shift : {0.0, 100.0}) {
+      for (const std::size_t offset : {0U, 1U}) {
+        INFO(shape.rows << " x " << shape.cols << ", shift " << shift << ", offset " << offset);
+        const auto x = normal<T>(shape.rows * shape.cols, "x", 1, shift);
+        DeviceArray<T> device_x(x, offset);
+        DeviceArray<float> mean(shape.cols);
+        DeviceArray<float> variance(shape.cols);
+        ops::BatchNorm<cuda>::statistics(shape.rows, shape.cols, device_x.data(), mean.data(),
+                                         variance.data());
+        const auto [naive_mean, naive_variance] = moments(shape, as<float>(x));
+        const auto [exact_mean, exact_variance] = moments(shape, as<double>(x));
+        // A mean near zero is known as well as the numbers that it is the mean of.
+        check_accuracy(mean.host(), naive_mean, exact_mean, testing::largest(as<double>(x)));
+        check_accuracy(variance.host(), naive_variance, exact_variance);
+      }
+    }
+  }
+}
+
+TEST_CASE("batch norm statistics of a constant and of not a number") {
+  std::vector<float> x(3000, 12345.678F);
+  x[1] = NAN;
+  DeviceArray<float> device_x(x);
+  DeviceArray<float> mean(3);
+  DeviceArray<float> variance(3);
+  ops::BatchNorm<cuda>::statistics(1000, 3, device_x.data(), mean.data(), variance.data());
+  CHECK(mean.host()[0] == 12345.678F);
+  CHECK(variance.host()[0] == 0);
+  CHECK(std::isnan(mean.host()[1]));
+  CHECK(std::isnan(variance.host()[1]));
+  CHECK(variance.host()[2] == 0);
+}
+
+TEST_CASE("running statistics move towards the batch's") {
+  constexpr std::size_t kChannels = 300;  // more than a block
+  const auto mean = normal<float>(kChannels, "mean");
+  const auto variance = normal<float>(kChannels, "variance", 0.1, 2);
+  const auto running = normal<float>(kChannels, "running", 0.1, 2);
+  DeviceArray<float> device_mean(mean);
+  DeviceArray<float> device_variance(variance);
+  DeviceArray<float> running_mean(running);
+  DeviceArray<float> running_variance(running);
+  DeviceArray<float> batches(std::vector<float>{4});
+  ops::BatchNorm<cuda>::update_running(11, kChannels, 0.1, device_mean.data(),
+                                       device_variance.data(), running_mean.data(),
+                                       running_variance.data(), batches.data());
+  CHECK(batches.host()[0] == 5);
+  const auto new_mean = running_mean.host();
+  const auto new_variance = running_variance.host();
+  DeviceArray<float> inverse(variance);
+  ops::BatchNorm<cuda>::inverse_sd(kChannels, 1e-5, inverse.data(), inverse.data());
+  const auto inverse_sd = inverse.host();
+  for (std::size_t c = 0; c < kChannels; ++c) {
+    CHECK(new_mean[c] == Approx(0.9 * double{running[c]} + 0.1 * double{mean[c]}).margin(1e-6));
+    CHECK(new_variance[c] == Approx(0.9 * double{running[c]} + 0.1 * 1.1 * double{variance[c]}));
+    CHECK(inverse_sd[c] == Approx(1 / std::sqrt(double{variance[c]} + 1e-5)));
+  }
+}
+
+/// What batch norm with ReLU behind it (or without) reads, and its results by the definition.
+template <class A>
+struct BatchNormCase {
+  Matrix shape;
+  bool relu;
+  bool batch_statistics;
+  std::vector<A> x, dy, mean, inverse_sd, gain, bias;
+  std::vector<A> y, dx, d_gain, d_bias;
+
+  A normalized(std::size_t i) const {
+    return (x[i] - mean[i % shape.cols]) * inverse_sd[i % shape.cols];
+  }
+  A linear(std::size_t i) const {
+    return normalized(i) * gain[i % shape.cols] + bias[i % shape.cols];
+  }
+  A upstream(std::size_t i) const { return relu && linear(i) <= 0 ? A(0) : dy[i]; }
+
+  void run() {
+    const A rows = static_cast<A>(shape.rows);
+    std::vector<A> sum(shape.cols);
+    std::vector<A> sum_x(shape.cols);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      y.push_back(relu ? std::max(linear(i), A(0)) : linear(i));
+      sum[i % shape.cols] += upstream(i);
+      sum_x[i % shape.cols] += upstream(i) * normalized(i);
+    }
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const std::size_t c = i % shape.cols;
+      const A through_statistics =
+          batch_statistics ? sum[c] / rows + normalized(i) * (sum_x[c] / rows) : A(0);
+      dx.push_back(gain[c] * inverse_sd[c] * (upstream(i) - through_statistics));
+    }
+    for (std::size_t c = 0; c < shape.cols; ++c) {
+      d_bias.push_back(sum[c] + 1);  // added to what is there: 1
+      d_gain.push_back(sum_x[c] + 1);
+    }
+  }
+};
+
+template <class A, class T>
+BatchNormCase<A> batch_norm(const Matrix& shape, bool relu, bool batch_statistics,
+                            const std::vector<T>& x, const std::vector<T>& dy) {
+  BatchNormCase<A> result{
+      shape, relu, batch_statistics, as<A>(x), as<A>(dy), {}, {}, {}, {}, {}, {}, {}, {}};
+  result.mean = as<A>(normal<float>(shape.cols, "mean", 0.1));
+  result.inverse_sd = as<A>(normal<float>(shape.cols, "sd", 0.1, 1));
+  result.gain = as<A>(normal<float>(shape.cols, "gain"));
+  result.bias = as<A>(normal<float>(shape.cols, "bias"));
+  result.run();
+  return result;
+}
+
+TEMPLATE_TEST_CASE("batch norm, with ReLU or without, and its gradient", "", float, bfloat16,
+                   float16) {
+  using T = TestType;
+  using BatchNorm = ops::BatchNorm<cuda>;
+  for (const Matrix& shape : {Matrix{1, 3}, Matrix{1300, 5}, Matrix{77, 240}, Matrix{30, 519}}) {
+    for (const bool relu : {false, true}) {
+      const bool batch_statistics = shape.rows % 2 == 0;
+      const std::size_t offset = relu ? 1 : 0;
+      INFO(shape.rows << " x " << shape.cols << (relu ? ", ReLU" : ""));
+      const std::size_t n = shape.rows * shape.cols;
+      const auto x = normal<T>(n, "x");
+      const auto dy = normal<T>(n, "dy");
+      const auto naive = batch_norm<float>(shape, relu, batch_statistics, x, dy);
+      const auto exact = batch_norm<double>(shape, relu, batch_statistics, x, dy);
+      DeviceArray<T> device_x(x, offset);
+      DeviceArray<T> device_dy(dy, offset);
+      DeviceArray<float> mean(naive.mean, offset);
+      DeviceArray<float> inverse_sd(naive.inverse_sd);
+      DeviceArray<float> gain(naive.gain);
+      DeviceArray<float> bias(naive.bias);
+      DeviceArray<T> y(n, offset);
+      DeviceArray<T> dx(n, offset);
+      DeviceArray<float> d_gain(std::vector<float>(shape.cols, 1.0F));
+      DeviceArray<float> d_bias(std::vector<float>(shape.cols, 1.0F));
+      if (relu) {
+        BatchNorm::apply_relu(shape.rows, shape.cols, device_x.data(), mean.data(),
+                              inverse_sd.data(), gain.data(), bias.data(), y.data());
+        BatchNorm::backward_relu(shape.rows, shape.cols, device_x.data(), mean.data(),
+                                 inverse_sd.data(), gain.data(), bias.data(), device_dy.data(),
+                                 dx.data(), d_gain.data(), d_bias.data(), batch_statistics);
+      } else {
+        BatchNorm::apply(shape.rows, shape.cols, device_x.data(), mean.data(), inverse_sd.data(),
+                         gain.data(), bias.data(), y.data());
+        BatchNorm::backward(shape.rows, shape.cols, device_x.data(), mean.data(), inverse_sd.data(),
+                            gain.data(), device_dy.data(), dx.data(), d_gain.data(), d_bias.data(),
+                            batch_statistics);
+      }
+      check_accuracy(y.host(), naive.y, exact.y);
+      check_accuracy(dx.host(), naive.dx, exact.dx);
+      check_accuracy(d_gain.host(), naive.d_gain, exact.d_gain);
+      check_accuracy(d_bias.host(), naive.d_bias, exact.d_bias);
+    }
+  }
+}
+
+// --- Layer norm ----------------------------------------------------------------------------------
+
+template <class A>
+struct LayerNormResults {
+  std::vector<A> y, dx, d_gain, d_bias;
+};
+
+/// Layer norm of each row and its gradient by the definition. d_gain and d_bias start from 1.
+template <class A>
+LayerNormResults<A> layer_norm(const Matrix& shape, LayerNormEpsilon epsilon, bool relu,
+                               const std::vector<A>& x, const std::vector<A>& gain,
+                               const std::vector<A>& bias, const std::vector<A>& dy) {
+  LayerNormResults<A> result{{}, {}, std::vector<A>(shape.cols, 1), std::vector<A>(shape.cols, 1)};
+  const A n = static_cast<A>(shape.cols);
+  const bool inside = epsilon == LayerNormEpsilon::kInsideRoot;
+  for (std::size_t row = 0; row < shape.rows; ++row) {
+    std::vector<A> u(x.begin() + static_cast<std::ptrdiff_t>(row * shape.cols),
+                     x.begin() + static_cast<std::ptrdiff_t>((row + 1) * shape.cols));
+    A mean = 0;
+    for (const A value : u) mean += value;
+    mean /= n;
+    A variance = 0;
+    for (A& value : u) {
+      value -= mean;
+      variance += value * value;
+    }
+    variance /= n;
+    const A root = std::sqrt(inside ? variance + A(1e-5) : variance);
+    const A scale = inside ? 1 / root : A(1e-5) + 1 / root;
+    std::vector<A> g(shape.cols);
+    A total = 0;
+    A inner = 0;
+    for (std::size_t c = 0; c < shape.cols; ++c) {
+      const A linear = u[c] * scale * gain[c] + bias[c];
+      const A upstream = relu && linear <= 0 ? A(0) : dy[row * shape.cols + c];
+      result.y.push_back(relu ? std::max(linear, A(0)) : linear);
+      result.d_gain[c] += upstream * u[c] * scale;
+      result.d_bias[c] += upstream;
+      g[c] = upstream * gain[c];
+      total += g[c];
+      inner += g[c] * u[c];
+    }
+    for (std::size_t c = 0; c < shape.cols; ++c) {
+      result.dx.push_back(scale * (g[c] - total / n) - u[c] * inner / n / (root * root * root));
+    }
+  }
+  return result;
+}
+
+template <LayerNormEpsilon E, class T>
+void check_layer_norm(const Matrix& shape, bool relu, double shift, std::size_t offset) {
+  INFO(shape.rows << " x " << shape.cols << (relu ? ", ReLU" : "") << ", shift " << shift
+                  << ", offset " << offset);
+  using LayerNorm = ops::LayerNorm<cuda>;
+  const std::size_t n = shape.rows * shape.cols;
+  const auto x = normal<T>(n, "x", 1, shift);
+  const auto dy = normal<T>(n, "dy");
+  const auto gain = normal<float>(shape.cols, "gain");
+  const auto bias = normal<float>(shape.cols, "bias");
+  const auto naive = layer_norm<float>(shape, E, relu, as<float>(x), gain, bias, as<float>(dy));
+  const auto exact = layer_norm<double>(shape, E, relu, as<double>(x), as<double>(gain),
+                                        as<double>(bias), as<double>(dy));
+  DeviceArray<T> device_x(x, offset);
+  DeviceArray<T> device_dy(dy, offset);
+  DeviceArray<float> device_gain(gain, offset);
+  DeviceArray<float> device_bias(bias, offset);
+  DeviceArray<T> y(n, offset);
+  DeviceArray<T> dx(n, offset);
+  DeviceArray<float> d_gain(std::vector<float>(shape.cols, 1.0F));
+  DeviceArray<float> d_bias(std::vector<float>(shape.cols, 1.0F));
+  if (relu) {
+    LayerNorm::forward_relu<E>(shape.rows, shape.cols, device_x.data(), device_gain.data(),
+                               device_bias.data(), y.data());
+    LayerNorm::backward_relu<E>(shape.rows, shape.cols, device_x.data(), device_gain.data(),
+                                device_bias.data(), device_dy.data(), dx.data(), d_gain.data(),
+                                d_bias.data());
+  } else {
+    LayerNorm::forward<E>(shape.rows, shape.cols, device_x.data(), device_gain.data(),
+                          device_bias.data(), y.data());
+    LayerNorm::backward<E>(shape.rows, shape.cols, device_x.data(), device_gain.data(),
+                           device_dy.data(), dx.data(), d_gain.data(), d_bias.data());
+  }
+  check_accuracy(y.host(), naive.y, exact.y);
+  check_accuracy(dx.host(), naive.dx, exact.dx);
+  check_accuracy(d_gain.host(), naive.d_gain, exact.d_gain);
+  check_accuracy(d_bias.host(), naive.d_bias, exact.d_bias);
+}
+
+TEMPLATE_TEST_CASE("layer norm, both epsilons, and its gradient", "", float, bfloat16, float16) {
+  using T = TestType;
+  // Of each number of channels that a kernel is made for, with and without vector accesses; more
+  // rows than the blocks take at a time.
+  for (const Matrix& shape : {Matrix{5, 8}, Matrix{70, 240}, Matrix{9, 576}, Matrix{3, 1000},
+                              Matrix{2, 2048}, Matrix{6, 7}, Matrix{3, 577}, Matrix{2100, 16}}) {
+    check_layer_norm<LayerNormEpsilon::kInsideRoot, T>(shape, false, 0, 0);
+    check_layer_norm<LayerNormEpsilon::kOutsideRoot, T>(shape, true, 0, 0);
+  }
+  check_layer_norm<LayerNormEpsilon::kOutsideRoot, T>({4, 240}, false, 100, 0);
+  check_layer_norm<LayerNormEpsilon::kInsideRoot, T>({4, 240}, true, 0, 1);
+}
+
+TEST_CASE("layer norm refuses more channels than it can hold") {
+  DeviceArray<float> x(1);
+  const auto run = [&](std::size_t channels) {
+    ops::LayerNorm<cuda>::forward<LayerNormEpsilon::kInsideRoot>(1, channels, x.data(), x.data(),
+                                                                 x.data(), x.data());
+  };
+  CHECK_THROWS_WITH(run(8193), Catch::Contains("8193 channels"));
+}
+
+TEST_CASE("norms have the same bits every time") {
+  constexpr Matrix kShape{3000, 24};
+  const auto x = normal<float>(kShape.rows * kShape.cols, "x");
+  DeviceArray<float> device_x(x);
+  DeviceArray<float> gain(normal<float>(kShape.cols, "gain"));
+  const auto run = [&] {
+    DeviceArray<float> mean(kShape.cols);
+    DeviceArray<float> variance(kShape.cols);
+    DeviceArray<float> dx(x.size());
+    DeviceArray<float> sums(std::vector<float>(2 * kShape.cols));
+    ops::BatchNorm<cuda>::statistics(kShape.rows, kShape.cols, device_x.data(), mean.data(),
+                                     variance.data());
+    ops::LayerNorm<cuda>::backward<LayerNormEpsilon::kInsideRoot>(
+        kShape.rows, kShape.cols, device_x.data(), gain.data(), device_x.data(), dx.data(),
+        sums.data(), sums.data() + kShape.cols);
+    return std::tuple(mean.host(), variance.host(), dx.host(), sums.host());
+  };
+  CHECK(run() == run());
+}
+
+}  // namespace
+}  // namespace vid2vox
