@@ -36,6 +36,8 @@ struct TileLayout {
     const int mask = sizeof(T) == 2 ? ((row >> 1) & 3) | ((row & 1) << 2) : row & 7;
     return (row * kVectors + (vector ^ mask)) * kVectorWords;
   }
+  /// offset(row + 8 i, vector) is offset(row, vector) + i * kEightRows.
+  static constexpr int kEightRows = 8 * kVectors * kVectorWords;
 };
 
 /// Where a product's rows go: row r of the tile to data + token * stride, `vectors` vectors wide.
@@ -85,16 +87,15 @@ struct TileMath {
                                                 int lane) {
     const int group = lane / 4;
     for (int first = 0; first < vectors; first += 4) {
-      const int vector = first + lane % 4;
-      const simt::Vector16 low = simt::load_16(a + Layout::offset(group, vector));
-      const simt::Vector16 high = simt::load_16(a + Layout::offset(group + 8, vector));
+      const int at = Layout::offset(group, first + lane % 4);
+      const simt::Vector16 low = simt::load_16(a + at);
+      const simt::Vector16 high = simt::load_16(a + at + Layout::kEightRows);
       const std::uint32_t a0[4] = {low.word[0], high.word[0], low.word[1], high.word[1]};
       const std::uint32_t a1[4] = {low.word[2], high.word[2], low.word[3], high.word[3]};
       for (int j = 0; j < Tiles; ++j) {
         if (j >= span) break;
         for (int n = 0; n < 2; ++n) {
-          const simt::Vector16 row =
-              simt::load_16(b + Layout::offset(16 * j + 8 * n + group, vector));
+          const simt::Vector16 row = simt::load_16(b + at + (2 * j + n) * Layout::kEightRows);
           const std::uint32_t b0[2] = {row.word[0], row.word[1]};
           const std::uint32_t b1[2] = {row.word[2], row.word[3]};
           simt::mma_16x8x16<T>(s[j][n], a0, b0);
@@ -160,12 +161,13 @@ struct TileMath {
     const int column_vector = lane / 8 + 4 * ((lane / 4) % 2);
     for (int first = 0; first < to.vectors; first += 8) {
       float sum[8][4] = {};
+      const int at[2] = {Layout::offset(2 * pair, first + column_vector),
+                         Layout::offset(2 * pair + 1, first + column_vector)};
       for (int j = 0; j < Tiles; ++j) {
         if (j >= span) break;
         simt::Vector16 row[4];
         for (int i = 0; i < 4; ++i) {
-          const int number = 16 * j + 2 * pair + (i % 2) + 8 * (i / 2);
-          row[i] = simt::load_16(b + Layout::offset(number, first + column_vector));
+          row[i] = simt::load_16(b + at[i % 2] + (2 * j + i / 2) * Layout::kEightRows);
         }
         for (int i = 0; i < 8; ++i) {
           const std::uint32_t column[2] = {element_pair(row[0], row[1], i),
@@ -211,13 +213,16 @@ struct TileMath<float, HeadWidth, Tiles> {
                                                 int lane) {
     const int group = lane / 4;
     for (int vector = 0; vector < vectors; ++vector) {
-      const simt::Vector16 low = simt::load_16(a + Layout::offset(group, vector));
-      const simt::Vector16 high = simt::load_16(a + Layout::offset(group + 8, vector));
+      const int at = Layout::offset(group, vector);
+      const int b_at[2] = {Layout::offset(2 * (lane % 4), vector),
+                           Layout::offset(2 * (lane % 4) + 1, vector)};
+      const simt::Vector16 low = simt::load_16(a + at);
+      const simt::Vector16 high = simt::load_16(a + at + Layout::kEightRows);
       for (int j = 0; j < Tiles; ++j) {
         if (j >= span) break;
         for (int i = 0; i < 4; ++i) {
-          const int number = 16 * j + 8 * (i / 2) + 2 * (lane % 4) + i % 2;
-          const simt::Vector16 row = simt::load_16(b + Layout::offset(number, vector));
+          const simt::Vector16 row =
+              simt::load_16(b + b_at[i % 2] + (2 * j + i / 2) * Layout::kEightRows);
           add_dot(s[j][i / 2][i % 2], low, row);
           add_dot(s[j][i / 2][2 + i % 2], high, row);
         }
@@ -267,12 +272,14 @@ struct TileMath<float, HeadWidth, Tiles> {
     const int vector = lane % Layout::kVectors;
     const int first_row = lane / Layout::kVectors * kRows;
     float sum[kRows][4] = {};
-    for (int k = 0; k < span * kAxialTileRows; ++k) {
-      const simt::Vector16 numbers = simt::load_16(b + Layout::offset(k, vector));
-      for (int r = 0; r < kRows; r += 4) {
-        const simt::Vector16 weights =
-            simt::load_16(operand.columns + k * operand.pitch + first_row + r);
-        for (int i = 0; i < 4; ++i) add_scaled(sum[r + i], weights.word[i], numbers);
+    for (int k = 0; k < span * kAxialTileRows; k += 2) {  // two: loads overlap with arithmetic
+      for (int i = 0; i < 2; ++i) {
+        const simt::Vector16 numbers = simt::load_16(b + Layout::offset(k + i, vector));
+        for (int r = 0; r < kRows; r += 4) {
+          const simt::Vector16 weights =
+              simt::load_16(operand.columns + (k + i) * operand.pitch + first_row + r);
+          for (int w = 0; w < 4; ++w) add_scaled(sum[r + w], weights.word[w], numbers);
+        }
       }
     }
     for (int r = 0; r < kRows; ++r) {
