@@ -3,12 +3,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "vid2vox/core/accumulate.hpp"
 #include "vid2vox/core/random.hpp"
 #include "vid2vox/core/workspace.hpp"
 
 namespace vid2vox {
 
-/// What a forward or backward pass needs besides tensors.
+/// What a forward or backward pass needs besides tensors. T: the type of activations.
 template <class T>
 struct Context {
   std::size_t batch = 1;
@@ -20,10 +21,12 @@ struct Context {
   std::uint32_t layer = 0;  // index inside the innermost Repeat
   Workspace<T> scratch;
 
+  double loss_scale = 1;  // gradients are those of the loss times this
+
   // Position embedding shared by all axial attention layers of a model, broadcast to
   // [t, h, w, c] of the latent grid; null where the model has none.
-  const T* shared_position = nullptr;
-  T* shared_position_gradient = nullptr;
+  const AccumulateOf<T>* shared_position = nullptr;
+  AccumulateOf<T>* shared_position_gradient = nullptr;
 
   /// Random numbers of one dropout site (0..7) of the current layer.
   [[nodiscard]] RandomKey dropout_key(std::uint32_t site) const {

@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <vector>
 
+#include "vid2vox/core/accumulate.hpp"
 #include "vid2vox/core/random.hpp"
 
 namespace vid2vox {
@@ -91,15 +93,25 @@ inline TensorInfo dense_buffer(std::string name, std::vector<std::size_t> shape,
   return info;
 }
 
-/// Where a layer finds its state: the flat parameters, and the flat buffers that training updates
-/// (running statistics, codebook).
+/// Where a layer finds its state: the flat parameters, their copy in the type of activations (for
+/// float and double the same array), and the flat buffers that training updates (running
+/// statistics, codebook). Layers read matrices of weights from the copy and vectors (biases, gains,
+/// position tables) from the parameters.
 template <class T>
 struct State {
-  const T* parameters = nullptr;
-  T* buffers = nullptr;
+  using A = AccumulateOf<T>;
+  const A* parameters = nullptr;
+  const T* weights = nullptr;
+  A* buffers = nullptr;
+
+  State() = default;
+  State(const A* masters, const T* copies, A* buffer_values)
+      : parameters(masters), weights(copies), buffers(buffer_values) {}
+  State(const T* values, T* buffer_values) requires std::is_same_v<T, A>
+      : State(values, values, buffer_values) {}
 
   [[nodiscard]] State at(std::size_t parameter_offset, std::size_t buffer_offset) const {
-    return {parameters + parameter_offset, buffers + buffer_offset};
+    return {parameters + parameter_offset, weights + parameter_offset, buffers + buffer_offset};
   }
 };
 
@@ -130,8 +142,8 @@ std::vector<TensorInfo> tensor_list(const std::string& prefix = "") {
   return list;
 }
 
-/// Fills parameters and buffers with their initial values; the same values for a seed whatever the
-/// precision, the order of tensors or the number of threads.
+/// Fills parameters and buffers, in the host's memory, with their initial values; the same values
+/// for a seed whatever the precision, the order of tensors or the number of threads.
 template <class Layer, class T>
 void initialize(T* parameters, T* buffers, std::uint64_t seed) {
   Layer::visit_tensors(Scope{}, [&](const TensorInfo& info) {

@@ -3,13 +3,15 @@
 #include <cstddef>
 #include <string>
 
+#include "vid2vox/core/accumulate.hpp"
+#include "vid2vox/core/buffer.hpp"
 #include "vid2vox/core/error.hpp"
 
 namespace vid2vox {
 
 /// Scratch memory as a stack over a buffer that the caller owns (at least `scratch_count` elements
 /// of the layer that runs). `take` hands out the next piece; a `Mark` gives back what was taken
-/// after it.
+/// after it. Every piece begins `aligned_count` elements after another, and so counts.
 template <class T>
 class Workspace {
  public:
@@ -18,14 +20,18 @@ class Workspace {
 
   /// Elements of the returned piece are uninitialised. Throws Error if the buffer is too small.
   T* take(std::size_t count) {
-    if (count > capacity_ - used_) {
+    if (count > capacity_ || aligned_count(count) > capacity_ - used_) {
       throw Error("scratch of " + std::to_string(capacity_) + " elements is too small for " +
                       std::to_string(used_ + count),
                   "vid2vox::Workspace", "allocate the scratch_count of the layer that runs");
     }
     T* piece = data_ + used_;
-    used_ += count;
+    used_ += aligned_count(count);
     return piece;
+  }
+  /// A piece of sums; takes aligned_count(accumulate_count<T>(count)) elements.
+  AccumulateOf<T>* take_sums(std::size_t count) {
+    return as_accumulate(take(accumulate_count<T>(count)));
   }
 
   class Mark {

@@ -9,6 +9,7 @@ namespace vid2vox {
 template <class ThePolicy, class Operation>
 struct Elementwise : Stateless<ThePolicy> {
   using T = Scalar<ThePolicy>;
+  using A = AccumulateOf<T>;
 
   template <SampleShape S>
   static constexpr SampleShape output_shape() {
@@ -28,7 +29,7 @@ struct Elementwise : Stateless<ThePolicy> {
   }
   template <SampleShape S>
   static void backward(Context<T>& context, const State<T>&, const T* x, const T*, const T* dy,
-                       T* dx, T*) {
+                       T* dx, A*) {
     if (dx != nullptr) Operation::backward(context.batch * S.size(), x, dy, dx);
   }
 };

@@ -6,7 +6,9 @@
 #include "vid2vox/core/buffer.hpp"
 #include "vid2vox/layers/layer.hpp"
 #include "vid2vox/ops/attention.hpp"
+#include "vid2vox/ops/input_precision.hpp"
 #include "vid2vox/ops/matrix_product.hpp"
+#include "vid2vox/ops/memory.hpp"
 #include "vid2vox/ops/pointwise.hpp"
 
 namespace vid2vox {
@@ -30,6 +32,7 @@ class AxialAttention {
  public:
   using policy = ThePolicy;
   using T = Scalar<policy>;
+  using A = AccumulateOf<T>;
   using device = typename policy::device;
   static_assert(RequireHeads<AxialAttention, Channels, Heads>::value);
   static constexpr std::size_t kChannels = Channels;
@@ -47,59 +50,60 @@ class AxialAttention {
   /// The nine projections and the three attention outputs of every token.
   template <SampleShape S>
   static constexpr std::size_t saved_count(std::size_t batch) {
-    return 12 * batch * S.size();
+    return mixed_offset(batch * S.tokens()) + 3 * batch * S.size();
   }
   template <SampleShape S>
   static constexpr std::size_t scratch_count(std::size_t batch) {
-    return 13 * batch * S.size() + 4 * aligned_count(kChannels);
+    return aligned_count(batch * S.size()) + aligned_count(3 * batch * S.size()) +
+           aligned_count(9 * batch * S.size()) + aligned_count(accumulate_count<T>(kChannels));
   }
 
   template <SampleShape S>
   static void forward(Context<T>& context, const State<T>& state, const T* x, T* y, T* saved) {
     const typename Workspace<T>::Mark mark(context.scratch);
+    const ops::InputPrecisionScope<policy> precision;
     const std::size_t rows = context.batch * S.tokens();
     const T* input = with_position<S>(context, x);
     T* qkv = saved;
-    T* mixed = saved + 9 * rows * kChannels;
-    product_nn({input, rows, kChannels}, {state.parameters, kChannels, 9 * kChannels},
+    T* mixed = saved + mixed_offset(rows);
+    product_nn({input, rows, kChannels}, {state.weights, kChannels, 9 * kChannels},
                {qkv, rows, 9 * kChannels});
     ops::AxialAttention<device>::forward(geometry<S>(context.batch), qkv, mixed);
-    product_nn({mixed, rows, 3 * kChannels}, {state.parameters + kOutput, 3 * kChannels, kChannels},
+    product_nn({mixed, rows, 3 * kChannels}, {state.weights + kOutput, 3 * kChannels, kChannels},
                {y, rows, kChannels});
-    T* bias = context.scratch.take(kChannels);
-    std::fill_n(bias, kChannels, T(0));
+    A* bias = context.scratch.take_sums(kChannels);
+    ops::Memory<device>::fill(kChannels, A(0), bias);
     ops::Pointwise<device>::sum_rows(std::size_t{3}, kChannels, state.parameters + kBias, bias);
     ops::Pointwise<device>::add_rows(rows, kChannels, bias, y);
   }
 
   template <SampleShape S>
   static void backward(Context<T>& context, const State<T>& state, const T* x, const T* saved,
-                       const T* dy, T* dx, T* gradients) {
+                       const T* dy, T* dx, A* gradients) {
     using Product = ops::MatrixProduct<device>;
     const typename Workspace<T>::Mark mark(context.scratch);
+    const ops::InputPrecisionScope<policy> precision;
     const std::size_t rows = context.batch * S.tokens();
     const T* input = with_position<S>(context, x);
     const T* qkv = saved;
-    const T* mixed = saved + 9 * rows * kChannels;
+    const T* mixed = saved + mixed_offset(rows);
     T* d_mixed = context.scratch.take(3 * rows * kChannels);
     T* d_qkv = context.scratch.take(9 * rows * kChannels);
-    Product::template tn<T>({mixed, rows, 3 * kChannels}, {dy, rows, kChannels},
-                            {gradients + kOutput, 3 * kChannels, kChannels}, true);
-    for (std::size_t axis = 0; axis < 3; ++axis) {
-      ops::Pointwise<device>::sum_rows(rows, kChannels, dy, gradients + kBias + axis * kChannels);
-    }
-    Product::template nt<T>({dy, rows, kChannels},
-                            {state.parameters + kOutput, 3 * kChannels, kChannels},
-                            {d_mixed, rows, 3 * kChannels}, false);
+    Product::template tn<T, A>({mixed, rows, 3 * kChannels}, {dy, rows, kChannels},
+                               {gradients + kOutput, 3 * kChannels, kChannels}, true);
+    bias_gradient(context, rows, dy, gradients + kBias);
+    Product::template nt<T, T>({dy, rows, kChannels},
+                               {state.weights + kOutput, 3 * kChannels, kChannels},
+                               {d_mixed, rows, 3 * kChannels}, false);
     ops::AxialAttention<device>::backward(geometry<S>(context.batch), qkv, d_mixed, d_qkv);
-    Product::template tn<T>({input, rows, kChannels}, {d_qkv, rows, 9 * kChannels},
-                            {gradients, kChannels, 9 * kChannels}, true);
+    Product::template tn<T, A>({input, rows, kChannels}, {d_qkv, rows, 9 * kChannels},
+                               {gradients, kChannels, 9 * kChannels}, true);
     if (dx == nullptr && context.shared_position_gradient == nullptr) return;
     // d_mixed is no longer needed; its first third holds dx where the caller wants none.
     T* d_input = dx != nullptr ? dx : d_mixed;
-    Product::template nt<T>({d_qkv, rows, 9 * kChannels},
-                            {state.parameters, kChannels, 9 * kChannels},
-                            {d_input, rows, kChannels}, false);
+    Product::template nt<T, T>({d_qkv, rows, 9 * kChannels},
+                               {state.weights, kChannels, 9 * kChannels},
+                               {d_input, rows, kChannels}, false);
     if (context.shared_position_gradient != nullptr) {
       ops::Pointwise<device>::sum_rows(context.batch, S.size(), d_input,
                                        context.shared_position_gradient);
@@ -133,7 +137,21 @@ class AxialAttention {
 
  private:
   static void product_nn(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c) {
-    ops::MatrixProduct<device>::template nn<T>(a, b, c, false);
+    ops::MatrixProduct<device>::template nn<T, T>(a, b, c, false);
+  }
+  /// Where the attention outputs stand behind the projections.
+  static constexpr std::size_t mixed_offset(std::size_t rows) {
+    return aligned_count(9 * rows * kChannels);
+  }
+  /// All three biases are added to every row.
+  static void bias_gradient(Context<T>& context, std::size_t rows, const T* dy, A* d_biases) {
+    const typename Workspace<T>::Mark mark(context.scratch);
+    A* sum = context.scratch.take_sums(kChannels);
+    ops::Memory<device>::fill(kChannels, A(0), sum);
+    ops::Pointwise<device>::sum_rows(rows, kChannels, dy, sum);
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      ops::Pointwise<device>::accumulate(kChannels, sum, d_biases + axis * kChannels);
+    }
   }
   template <SampleShape S>
   static ops::AxialAttentionGeometry geometry(std::size_t batch) {
@@ -147,10 +165,8 @@ class AxialAttention {
   static const T* with_position(Context<T>& context, const T* x) {
     if (context.shared_position == nullptr) return x;
     T* sum = context.scratch.take(context.batch * S.size());
-    for (std::size_t b = 0; b < context.batch; ++b) {
-      ops::Pointwise<device>::add(S.size(), x + b * S.size(), context.shared_position,
-                                  sum + b * S.size());
-    }
+    ops::Memory<device>::copy(context.batch * S.size(), x, sum);
+    ops::Pointwise<device>::add_rows(context.batch, S.size(), context.shared_position, sum);
     return sum;
   }
 };

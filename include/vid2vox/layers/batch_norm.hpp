@@ -1,9 +1,7 @@
 #pragma once
 
-#include <algorithm>
-#include <cmath>
-
 #include "vid2vox/layers/layer.hpp"
+#include "vid2vox/ops/memory.hpp"
 #include "vid2vox/ops/norm.hpp"
 
 namespace vid2vox {
@@ -16,6 +14,7 @@ class BatchNorm3d {
  public:
   using policy = ThePolicy;
   using T = Scalar<policy>;
+  using A = AccumulateOf<T>;
   using device = typename policy::device;
   static constexpr std::size_t kChannels = Channels;
   static constexpr std::size_t parameter_count = 2 * kChannels;
@@ -31,38 +30,42 @@ class BatchNorm3d {
   /// Mean and inverse standard deviation that forward used.
   template <SampleShape S>
   static constexpr std::size_t saved_count(std::size_t) {
-    return 2 * kChannels;
+    return accumulate_count<T>(2 * kChannels);
   }
   template <SampleShape S>
   static constexpr std::size_t scratch_count(std::size_t batch) {
-    return batch * S.size();
+    return aligned_count(batch * S.size());
   }
 
   template <SampleShape S>
   static void forward(Context<T>& context, const State<T>& state, const T* x, T* y, T* saved) {
+    using BatchNorm = ops::BatchNorm<device>;
     const std::size_t rows = context.batch * S.tokens();
-    T* mean = saved;
-    T* inverse_sd = saved + kChannels;
+    A* mean = as_accumulate(saved);
+    A* inverse_sd = mean + kChannels;
+    A* running = state.buffers;
     if (context.training) {
-      ops::BatchNorm<device>::statistics(rows, kChannels, x, mean, inverse_sd);
-      if (!context.recomputing) update_running(rows, mean, inverse_sd, state.buffers);
+      BatchNorm::statistics(rows, kChannels, x, mean, inverse_sd);
+      if (!context.recomputing) {
+        BatchNorm::update_running(rows, kChannels, kMomentum, mean, inverse_sd, running,
+                                  running + kChannels, running + 2 * kChannels);
+      }
     } else {
-      std::copy_n(state.buffers, 2 * kChannels, saved);
+      ops::Memory<device>::copy(2 * kChannels, running, mean);
     }
-    for (std::size_t c = 0; c < kChannels; ++c) {
-      inverse_sd[c] = T(1) / std::sqrt(inverse_sd[c] + static_cast<T>(kEpsilon));
-    }
-    ops::BatchNorm<device>::apply(rows, kChannels, x, mean, inverse_sd, state.parameters,
-                                  state.parameters + kChannels, y);
+    BatchNorm::inverse_sd(kChannels, kEpsilon, inverse_sd, inverse_sd);
+    BatchNorm::apply(rows, kChannels, x, mean, inverse_sd, state.parameters,
+                     state.parameters + kChannels, y);
   }
 
   template <SampleShape S>
   static void backward(Context<T>& context, const State<T>& state, const T* x, const T* saved,
-                       const T* dy, T* dx, T* gradients) {
+                       const T* dy, T* dx, A* gradients) {
     const typename Workspace<T>::Mark mark(context.scratch);
     if (dx == nullptr) dx = context.scratch.take(context.batch * S.size());
-    ops::BatchNorm<device>::backward(context.batch * S.tokens(), kChannels, x, saved,
-                                     saved + kChannels, state.parameters, dy, dx, gradients,
+    const A* mean = as_accumulate(saved);
+    ops::BatchNorm<device>::backward(context.batch * S.tokens(), kChannels, x, mean,
+                                     mean + kChannels, state.parameters, dy, dx, gradients,
                                      gradients + kChannels, context.training);
   }
 
@@ -80,19 +83,6 @@ class BatchNorm3d {
                                       scope.buffer_offset + 2 * kChannels, Initializer::zeros());
     tracked.file_type = TensorInfo::FileType::kInt64;
     visit(tracked);
-  }
-
- private:
-  static void update_running(std::size_t rows, const T* mean, const T* variance, T* buffers) {
-    const T momentum = static_cast<T>(kMomentum);
-    const double count = static_cast<double>(rows);
-    const T unbiased = static_cast<T>(count / (count > 1 ? count - 1 : 1));
-    for (std::size_t c = 0; c < kChannels; ++c) {
-      buffers[c] += momentum * (mean[c] - buffers[c]);
-      T& running_var = buffers[kChannels + c];
-      running_var += momentum * (variance[c] * unbiased - running_var);
-    }
-    buffers[2 * kChannels] += T(1);
   }
 };
 

@@ -4,6 +4,7 @@
 
 #include "vid2vox/layers/layer.hpp"
 #include "vid2vox/ops/conv3d.hpp"
+#include "vid2vox/ops/input_precision.hpp"
 #include "vid2vox/ops/pointwise.hpp"
 
 namespace vid2vox {
@@ -28,56 +29,27 @@ struct RequireDivisible {
   static constexpr bool value = true;
 };
 
-/// What Conv3d and ConvTranspose3d share: weights [kt, kh, kw, narrow-in, out] of a convolution
-/// from `Cin` to `Cout` channels; their state-dict shape [Cout, Cin, kt, kh, kw].
-template <int Cin, int Cout, Conv3dConfig Config>
-struct Conv3dWeights {
+/// What Conv3d and ConvTranspose3d share: the weights of a convolution from `Cin` to `Cout`
+/// channels, in memory [kt, kh, kw, Cin, Cout] and in the state dict [Cout, Cin, kt, kh, kw]; a
+/// bias for each of the layer's `Out` channels; nothing saved, no scratch. (ConvTranspose3d is the
+/// adjoint of a convolution, so its Cin is the number of its output channels.)
+template <int Cin, int Cout, int Out, Conv3dConfig Config, class ThePolicy>
+class Conv3dParameters {
+ public:
+  using policy = ThePolicy;
+  using T = Scalar<policy>;
+  using A = AccumulateOf<T>;
+  using device = typename policy::device;
   static_assert(Config.kernel.t >= Config.stride.t && Config.kernel.h >= Config.stride.h &&
                     Config.kernel.w >= Config.stride.w,
                 "vid2vox::Conv3d: same padding needs kernel >= stride on every axis");
   static constexpr std::size_t kIn = Cin;
   static constexpr std::size_t kOut = Cout;
-  static constexpr std::size_t kCount = Config.kernel.volume() * kIn * kOut;
-
-  static TensorInfo info(const std::string& name, std::size_t offset, double half_width) {
-    const auto kt = static_cast<std::size_t>(Config.kernel.t);
-    const auto kh = static_cast<std::size_t>(Config.kernel.h);
-    const auto kw = static_cast<std::size_t>(Config.kernel.w);
-    return {.name = name,
-            .shape = {kOut, kIn, kt, kh, kw},
-            .stride = {1, kOut, kh * kw * kIn * kOut, kw * kIn * kOut, kIn * kOut},
-            .offset = offset,
-            .initializer = Initializer::uniform(half_width)};
-  }
-
-  /// Half-width of PyTorch's default initialisation (Kaiming uniform with a = sqrt(5)).
-  static double half_width(int fan_channels) {
-    return 1.0 / std::sqrt(static_cast<double>(fan_channels) *
-                           static_cast<double>(Config.kernel.volume()));
-  }
-};
-
-/// Same-padding 3-D convolution (VideoGPT's SamePadConv3d): output extent = input extent / stride.
-/// State dict: weight [Out, In, kt, kh, kw], bias [Out]. In memory the weight is [kt, kh, kw, In,
-/// Out].
-template <int In, int Out, Conv3dConfig Config, class ThePolicy>
-class Conv3d {
- public:
-  using policy = ThePolicy;
-  using T = Scalar<policy>;
-  using device = typename policy::device;
-  using Weights = Conv3dWeights<In, Out, Config>;
+  static constexpr std::size_t kWeightCount = Config.kernel.volume() * kIn * kOut;
   static constexpr std::size_t parameter_count =
-      Weights::kCount + (Config.bias ? std::size_t{Out} : 0);
+      kWeightCount + (Config.bias ? std::size_t{Out} : 0);
   static constexpr std::size_t buffer_count = 0;
 
-  template <SampleShape S>
-  static constexpr SampleShape output_shape() {
-    static_assert(RequireChannels<Conv3d, S.c, In>::value);
-    static_assert(RequireDivisible<Conv3d, S.t, S.h, S.w, Config.stride.t, Config.stride.h,
-                                   Config.stride.w>::value);
-    return {S.t / Config.stride.t, S.h / Config.stride.h, S.w / Config.stride.w, Out};
-  }
   template <SampleShape S>
   static constexpr std::size_t saved_count(std::size_t) {
     return 0;
@@ -87,35 +59,74 @@ class Conv3d {
     return 0;
   }
 
+  template <class Visitor>
+  static void visit_tensors(const Scope& scope, const Visitor& visit) {
+    // PyTorch's default (Kaiming uniform with a = sqrt(5)); its fan-in is the second axis of the
+    // state dict's shape, also for a transposed convolution.
+    const Initializer initializer = Initializer::uniform(
+        1.0 / std::sqrt(static_cast<double>(Cin) * static_cast<double>(Config.kernel.volume())));
+    const auto kt = static_cast<std::size_t>(Config.kernel.t);
+    const auto kh = static_cast<std::size_t>(Config.kernel.h);
+    const auto kw = static_cast<std::size_t>(Config.kernel.w);
+    visit(TensorInfo{.name = scope.name("weight"),
+                     .shape = {kOut, kIn, kt, kh, kw},
+                     .stride = {1, kOut, kh * kw * kIn * kOut, kw * kIn * kOut, kIn * kOut},
+                     .offset = scope.parameter_offset,
+                     .initializer = initializer});
+    if constexpr (Config.bias) {
+      visit(dense_parameter(scope.name("bias"), {std::size_t{Out}},
+                            scope.parameter_offset + kWeightCount, initializer));
+    }
+  }
+
+ protected:
+  static const A* bias(const State<T>& state) {
+    return Config.bias ? state.parameters + kWeightCount : nullptr;
+  }
+  /// dy: [rows, Out].
+  static void add_bias_gradient([[maybe_unused]] std::size_t rows, [[maybe_unused]] const T* dy,
+                                [[maybe_unused]] A* gradients) {
+    if constexpr (Config.bias) {
+      ops::Pointwise<device>::sum_rows(rows, std::size_t{Out}, dy, gradients + kWeightCount);
+    }
+  }
+};
+
+/// Same-padding 3-D convolution (VideoGPT's SamePadConv3d): output extent = input extent / stride.
+/// State dict: weight [Out, In, kt, kh, kw], bias [Out]. In memory the weight is [kt, kh, kw, In,
+/// Out].
+template <int In, int Out, Conv3dConfig Config, class ThePolicy>
+class Conv3d : public Conv3dParameters<In, Out, Out, Config, ThePolicy> {
+  using Base = Conv3dParameters<In, Out, Out, Config, ThePolicy>;
+
+ public:
+  using T = typename Base::T;
+  using A = typename Base::A;
+  using device = typename Base::device;
+
+  template <SampleShape S>
+  static constexpr SampleShape output_shape() {
+    static_assert(RequireChannels<Conv3d, S.c, In>::value);
+    static_assert(RequireDivisible<Conv3d, S.t, S.h, S.w, Config.stride.t, Config.stride.h,
+                                   Config.stride.w>::value);
+    return {S.t / Config.stride.t, S.h / Config.stride.h, S.w / Config.stride.w, Out};
+  }
+
   template <SampleShape S>
   static void forward(Context<T>& context, const State<T>& state, const T* x, T* y, T*) {
-    const T* bias = Config.bias ? state.parameters + Weights::kCount : nullptr;
-    ops::Conv3d<device>::forward(geometry<S>(context.batch), x, state.parameters, bias, y);
+    const ops::InputPrecisionScope<ThePolicy> precision;
+    ops::Conv3d<device>::forward(geometry<S>(context.batch), x, state.weights, Base::bias(state),
+                                 y);
   }
 
   template <SampleShape S>
   static void backward(Context<T>& context, const State<T>& state, const T* x, const T*,
-                       const T* dy, T* dx, T* gradients) {
+                       const T* dy, T* dx, A* gradients) {
+    const ops::InputPrecisionScope<ThePolicy> precision;
     const auto g = geometry<S>(context.batch);
     ops::Conv3d<device>::weight_gradient(g, x, dy, gradients);
-    if constexpr (Config.bias) {
-      ops::Pointwise<device>::sum_rows(context.batch * g.out.volume(), std::size_t{Out}, dy,
-                                       gradients + Weights::kCount);
-    }
-    if (dx != nullptr) {
-      ops::Conv3d<device>::data_gradient(g, dy, state.parameters, static_cast<const T*>(nullptr),
-                                         dx);
-    }
-  }
-
-  template <class Visitor>
-  static void visit_tensors(const Scope& scope, const Visitor& visit) {
-    visit(Weights::info(scope.name("weight"), scope.parameter_offset, Weights::half_width(In)));
-    if constexpr (Config.bias) {
-      visit(dense_parameter(scope.name("bias"), {std::size_t{Out}},
-                            scope.parameter_offset + Weights::kCount,
-                            Initializer::uniform(Weights::half_width(In))));
-    }
+    Base::add_bias_gradient(context.batch * g.out.volume(), dy, gradients);
+    if (dx != nullptr) ops::Conv3d<device>::data_gradient(g, dy, state.weights, nullptr, dx);
   }
 
  private:

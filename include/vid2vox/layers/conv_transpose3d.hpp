@@ -9,61 +9,35 @@ namespace vid2vox {
 /// their operations. State dict: weight [In, Out, kt, kh, kw], bias [Out]; in memory [kt, kh, kw,
 /// Out, In].
 template <int In, int Out, Conv3dConfig Config, class ThePolicy>
-class ConvTranspose3d {
+class ConvTranspose3d : public Conv3dParameters<Out, In, Out, Config, ThePolicy> {
+  using Base = Conv3dParameters<Out, In, Out, Config, ThePolicy>;
+
  public:
-  using policy = ThePolicy;
-  using T = Scalar<policy>;
-  using device = typename policy::device;
-  using Weights = Conv3dWeights<Out, In, Config>;
-  static constexpr std::size_t parameter_count =
-      Weights::kCount + (Config.bias ? std::size_t{Out} : 0);
-  static constexpr std::size_t buffer_count = 0;
+  using T = typename Base::T;
+  using A = typename Base::A;
+  using device = typename Base::device;
 
   template <SampleShape S>
   static constexpr SampleShape output_shape() {
     static_assert(RequireChannels<ConvTranspose3d, S.c, In>::value);
     return {S.t * Config.stride.t, S.h * Config.stride.h, S.w * Config.stride.w, Out};
   }
-  template <SampleShape S>
-  static constexpr std::size_t saved_count(std::size_t) {
-    return 0;
-  }
-  template <SampleShape S>
-  static constexpr std::size_t scratch_count(std::size_t) {
-    return 0;
-  }
 
   template <SampleShape S>
   static void forward(Context<T>& context, const State<T>& state, const T* x, T* y, T*) {
-    const T* bias = Config.bias ? state.parameters + Weights::kCount : nullptr;
-    ops::Conv3d<device>::data_gradient(adjoint_geometry<S>(context.batch), x, state.parameters,
-                                       bias, y);
+    const ops::InputPrecisionScope<ThePolicy> precision;
+    ops::Conv3d<device>::data_gradient(adjoint_geometry<S>(context.batch), x, state.weights,
+                                       Base::bias(state), y);
   }
 
   template <SampleShape S>
   static void backward(Context<T>& context, const State<T>& state, const T* x, const T*,
-                       const T* dy, T* dx, T* gradients) {
+                       const T* dy, T* dx, A* gradients) {
+    const ops::InputPrecisionScope<ThePolicy> precision;
     const auto g = adjoint_geometry<S>(context.batch);
     ops::Conv3d<device>::weight_gradient(g, dy, x, gradients);
-    if constexpr (Config.bias) {
-      ops::Pointwise<device>::sum_rows(context.batch * g.in.volume(), std::size_t{Out}, dy,
-                                       gradients + Weights::kCount);
-    }
-    if (dx != nullptr) {
-      ops::Conv3d<device>::forward(g, dy, state.parameters, static_cast<const T*>(nullptr), dx);
-    }
-  }
-
-  template <class Visitor>
-  static void visit_tensors(const Scope& scope, const Visitor& visit) {
-    // PyTorch's fan-in of a transposed convolution counts its output channels.
-    const double half_width = Weights::half_width(Out);
-    visit(Weights::info(scope.name("weight"), scope.parameter_offset, half_width));
-    if constexpr (Config.bias) {
-      visit(dense_parameter(scope.name("bias"), {std::size_t{Out}},
-                            scope.parameter_offset + Weights::kCount,
-                            Initializer::uniform(half_width)));
-    }
+    Base::add_bias_gradient(context.batch * g.in.volume(), dy, gradients);
+    if (dx != nullptr) ops::Conv3d<device>::forward(g, dy, state.weights, nullptr, dx);
   }
 
  private:

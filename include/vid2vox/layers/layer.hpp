@@ -10,8 +10,8 @@
 
 namespace vid2vox {
 
-/// A layer is a type with static functions; it holds no data. With T = Scalar<policy> and In the
-/// shape of one sample:
+/// A layer is a type with static functions; it holds no data. With T = Scalar<policy> the type of
+/// activations, A = AccumulateOf<T> that of gradients, and In the shape of one sample:
 ///
 ///   policy, parameter_count, buffer_count
 ///   output_shape<In>()                a SampleShape; does not compile where In does not fit
@@ -21,9 +21,10 @@ namespace vid2vox {
 ///       x: [batch, In], y: [batch, output_shape], saved: [saved_count]
 ///   backward<In>(context, state, x, saved, dy, dx, gradients)
 ///       dx: overwritten with the gradient of x, or null where nobody needs it
-///       gradients: [parameter_count], added to
+///       gradients: [parameter_count] of A, added to
 ///   visit_tensors(scope, visitor)     calls visitor(TensorInfo) for parameters and buffers
 ///
+/// All arrays lie in the memory of the policy's device; layers touch them by operations only.
 /// Layers with a second input (cross attention) take it as trailing arguments: forward(...,
 /// memory), backward(..., memory, d_memory), d_memory added to.
 template <class L>

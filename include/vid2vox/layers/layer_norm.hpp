@@ -16,6 +16,7 @@ class LayerNorm {
  public:
   using policy = ThePolicy;
   using T = Scalar<policy>;
+  using A = AccumulateOf<T>;
   using device = typename policy::device;
   static constexpr std::size_t kChannels = Channels;
   static constexpr std::size_t parameter_count = 2 * kChannels;
@@ -32,7 +33,7 @@ class LayerNorm {
   }
   template <SampleShape S>
   static constexpr std::size_t scratch_count(std::size_t batch) {
-    return batch * S.size();
+    return aligned_count(batch * S.size());
   }
 
   template <SampleShape S>
@@ -48,7 +49,7 @@ class LayerNorm {
 
   template <SampleShape S>
   static void backward(Context<T>& context, const State<T>& state, const T* x, const T*,
-                       const T* dy, T* dx, T* gradients) {
+                       const T* dy, T* dx, A* gradients) {
     const typename Workspace<T>::Mark mark(context.scratch);
     if (dx == nullptr) dx = context.scratch.take(context.batch * S.size());
     ops::LayerNorm<device>::template backward<Epsilon>(context.batch * S.tokens(), kChannels, x,

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "vid2vox/layers/layer.hpp"
+#include "vid2vox/ops/input_precision.hpp"
 #include "vid2vox/ops/matrix_product.hpp"
 #include "vid2vox/ops/pointwise.hpp"
 
@@ -21,6 +22,7 @@ class Linear {
  public:
   using policy = ThePolicy;
   using T = Scalar<policy>;
+  using A = AccumulateOf<T>;
   using device = typename policy::device;
   static constexpr std::size_t kIn = In;
   static constexpr std::size_t kOut = Out;
@@ -48,8 +50,9 @@ class Linear {
 
   /// x: [rows, In], y: [rows, Out].
   static void forward_rows(std::size_t rows, const State<T>& state, const T* x, T* y) {
-    ops::MatrixProduct<device>::template nn<T>({x, rows, kIn}, {state.parameters, kIn, kOut},
-                                               {y, rows, kOut}, false);
+    const ops::InputPrecisionScope<policy> precision;
+    ops::MatrixProduct<device>::template nn<T, T>({x, rows, kIn}, {state.weights, kIn, kOut},
+                                                  {y, rows, kOut}, false);
     if constexpr (Config.bias) {
       ops::Pointwise<device>::add_rows(rows, kOut, state.parameters + kIn * kOut, y);
     }
@@ -57,16 +60,17 @@ class Linear {
 
   template <SampleShape S>
   static void backward(Context<T>& context, const State<T>& state, const T* x, const T*,
-                       const T* dy, T* dx, T* gradients) {
+                       const T* dy, T* dx, A* gradients) {
+    const ops::InputPrecisionScope<policy> precision;
     const std::size_t rows = context.batch * S.tokens();
-    ops::MatrixProduct<device>::template tn<T>({x, rows, kIn}, {dy, rows, kOut},
-                                               {gradients, kIn, kOut}, true);
+    ops::MatrixProduct<device>::template tn<T, A>({x, rows, kIn}, {dy, rows, kOut},
+                                                  {gradients, kIn, kOut}, true);
     if constexpr (Config.bias) {
       ops::Pointwise<device>::sum_rows(rows, kOut, dy, gradients + kIn * kOut);
     }
     if (dx != nullptr) {
-      ops::MatrixProduct<device>::template nt<T>({dy, rows, kOut}, {state.parameters, kIn, kOut},
-                                                 {dx, rows, kIn}, false);
+      ops::MatrixProduct<device>::template nt<T, T>({dy, rows, kOut}, {state.weights, kIn, kOut},
+                                                    {dx, rows, kIn}, false);
     }
   }
 

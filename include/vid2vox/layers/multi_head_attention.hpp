@@ -69,6 +69,7 @@ class MultiHeadSelfAttention {
  public:
   using policy = ThePolicy;
   using T = Scalar<policy>;
+  using A = AccumulateOf<T>;
   using device = typename policy::device;
   static_assert(RequireHeads<MultiHeadSelfAttention, Dim, Config.heads>::value);
   static constexpr std::size_t kDim = Dim;
@@ -86,17 +87,18 @@ class MultiHeadSelfAttention {
   /// q, k, v and the attention output.
   template <SampleShape S>
   static constexpr std::size_t saved_count(std::size_t batch) {
-    return 4 * batch * S.size();
+    return mixed_offset(batch * S.tokens()) + batch * S.size();
   }
   template <SampleShape S>
   static constexpr std::size_t scratch_count(std::size_t batch) {
-    return 4 * batch * S.size();
+    return aligned_count(batch * S.size()) + aligned_count(3 * batch * S.size());
   }
 
   template <SampleShape S>
   static void forward(Context<T>& context, const State<T>& state, const T* x, T* y, T* saved) {
     const std::size_t rows = context.batch * S.tokens();
-    T* mixed = saved + 3 * rows * kDim;
+    const ops::InputPrecisionScope<policy> precision;
+    T* mixed = saved + mixed_offset(rows);
     project(rows, state, x, saved);
     ops::Attention<device>::forward(geometry<S>(context), saved, saved + kDim, saved + 2 * kDim,
                                     mixed);
@@ -105,20 +107,21 @@ class MultiHeadSelfAttention {
 
   template <SampleShape S>
   static void backward(Context<T>& context, const State<T>& state, const T* x, const T* saved,
-                       const T* dy, T* dx, T* gradients) {
+                       const T* dy, T* dx, A* gradients) {
     const typename Workspace<T>::Mark mark(context.scratch);
     const std::size_t rows = context.batch * S.tokens();
     T* d_mixed = context.scratch.take(rows * kDim);
     T* d_qkv = context.scratch.take(3 * rows * kDim);
-    Output::template backward<S>(context, state.at(kOutput, 0), saved + 3 * rows * kDim, nullptr,
+    const ops::InputPrecisionScope<policy> precision;
+    Output::template backward<S>(context, state.at(kOutput, 0), saved + mixed_offset(rows), nullptr,
                                  dy, d_mixed, gradients + kOutput);
     ops::Attention<device>::backward(geometry<S>(context), saved, saved + kDim, saved + 2 * kDim,
                                      d_mixed, d_qkv, d_qkv + kDim, d_qkv + 2 * kDim);
-    ops::MatrixProduct<device>::template tn<T>({x, rows, kDim}, {d_qkv, rows, 3 * kDim},
-                                               {gradients, kDim, 3 * kDim}, true);
+    ops::MatrixProduct<device>::template tn<T, A>({x, rows, kDim}, {d_qkv, rows, 3 * kDim},
+                                                  {gradients, kDim, 3 * kDim}, true);
     if (dx != nullptr) {
-      ops::MatrixProduct<device>::template nt<T>(
-          {d_qkv, rows, 3 * kDim}, {state.parameters, kDim, 3 * kDim}, {dx, rows, kDim}, false);
+      ops::MatrixProduct<device>::template nt<T, T>(
+          {d_qkv, rows, 3 * kDim}, {state.weights, kDim, 3 * kDim}, {dx, rows, kDim}, false);
     }
   }
 
@@ -130,17 +133,19 @@ class MultiHeadSelfAttention {
     const typename Workspace<T>::Mark mark(context.scratch);
     T* qkv = context.scratch.take(3 * context.batch * kDim);
     T* mixed = context.scratch.take(context.batch * kDim);
+    const ops::InputPrecisionScope<policy> precision;
     project(context.batch, state, x, qkv);
-    for (std::size_t b = 0; b < context.batch; ++b) {
-      std::copy_n(qkv + 3 * b * kDim, 3 * kDim, cache + 3 * (b * capacity + position) * kDim);
-    }
+    ops::Memory<device>::copy_rows(context.batch, 3 * kDim, qkv, 3 * kDim,
+                                   cache + 3 * position * kDim, 3 * capacity * kDim);
     auto g = Tensors::geometry(context.batch, 1, position + 1);
     g.q_stride = g.k_stride = g.v_stride = 3 * kDim;
     g.key_rows = capacity;
     ops::Attention<device>::forward(g, qkv, cache + kDim, cache + 2 * kDim, mixed);
     Output::forward_rows(context.batch, state.at(kOutput, 0), mixed, y);
   }
-  static constexpr std::size_t decode_scratch_count(std::size_t batch) { return 4 * batch * kDim; }
+  static constexpr std::size_t decode_scratch_count(std::size_t batch) {
+    return aligned_count(3 * batch * kDim) + aligned_count(batch * kDim);
+  }
 
   template <class Visitor>
   static void visit_tensors(const Scope& scope, const Visitor& visit) {
@@ -153,9 +158,13 @@ class MultiHeadSelfAttention {
   }
 
  private:
+  /// Where the attention output stands behind q, k and v.
+  static constexpr std::size_t mixed_offset(std::size_t rows) {
+    return aligned_count(3 * rows * kDim);
+  }
   static void project(std::size_t rows, const State<T>& state, const T* x, T* qkv) {
-    ops::MatrixProduct<device>::template nn<T>({x, rows, kDim}, {state.parameters, kDim, 3 * kDim},
-                                               {qkv, rows, 3 * kDim}, false);
+    ops::MatrixProduct<device>::template nn<T, T>({x, rows, kDim}, {state.weights, kDim, 3 * kDim},
+                                                  {qkv, rows, 3 * kDim}, false);
   }
   template <SampleShape S>
   static ops::AttentionGeometry geometry(const Context<T>& context) {
@@ -179,6 +188,7 @@ class MultiHeadCrossAttention {
  public:
   using policy = ThePolicy;
   using T = Scalar<policy>;
+  using A = AccumulateOf<T>;
   using device = typename policy::device;
   static_assert(RequireHeads<MultiHeadCrossAttention, Dim, Config.heads>::value);
   static_assert(RequireHeads<MultiHeadCrossAttention, MemoryDim, Config.heads>::value);
@@ -200,21 +210,25 @@ class MultiHeadCrossAttention {
   /// Queries, attention output; keys and values of the memory.
   template <SampleShape S>
   static constexpr std::size_t saved_count(std::size_t batch) {
-    return batch * S.tokens() * (kDim + kMemory) + batch * memory_row_count();
+    const std::size_t rows = batch * S.tokens();
+    return aligned_count(rows * kDim) + aligned_count(rows * kMemory) + memory_kv_count(batch);
   }
   template <SampleShape S>
   static constexpr std::size_t scratch_count(std::size_t batch) {
-    return saved_count<S>(batch) + batch * kMemoryTokens * kMemory;
+    return aligned_count(saved_count<S>(batch));
   }
-  /// Elements of one sample's keys and values.
-  static constexpr std::size_t memory_row_count() { return kMemoryTokens * (kDim + kMemory); }
+  /// Elements of a batch's keys and values.
+  static constexpr std::size_t memory_kv_count(std::size_t batch) {
+    return value_offset(batch) + aligned_count(batch * kMemoryTokens * kMemory);
+  }
 
   template <SampleShape S>
   static void forward(Context<T>& context, const State<T>& state, const T* x, T* y, T* saved,
                       const T* memory) {
     const std::size_t rows = context.batch * S.tokens();
+    const ops::InputPrecisionScope<policy> precision;
     const Pieces<T> place(saved, context.batch, rows);
-    product(rows, kDim, kDim, x, state.parameters, place.q);
+    product(rows, kDim, kDim, x, state.weights, place.q);
     project_memory(context.batch, state, memory, place.k);
     ops::Attention<device>::forward(geometry<S>(context.batch), place.q, place.k, place.v,
                                     place.mixed);
@@ -223,9 +237,10 @@ class MultiHeadCrossAttention {
 
   template <SampleShape S>
   static void backward(Context<T>& context, const State<T>& state, const T* x, const T* saved,
-                       const T* dy, T* dx, T* gradients, const T* memory, T* d_memory) {
+                       const T* dy, T* dx, A* gradients, const T* memory, T* d_memory) {
     using Product = ops::MatrixProduct<device>;
     const typename Workspace<T>::Mark mark(context.scratch);
+    const ops::InputPrecisionScope<policy> precision;
     const std::size_t rows = context.batch * S.tokens();
     const std::size_t memory_rows = context.batch * kMemoryTokens;
     const Pieces<const T> place(saved, context.batch, rows);
@@ -234,30 +249,31 @@ class MultiHeadCrossAttention {
         context, state.at(kOutput, 0), place.mixed, nullptr, dy, d.mixed, gradients + kOutput);
     ops::Attention<device>::backward(geometry<S>(context.batch), place.q, place.k, place.v,
                                      static_cast<const T*>(d.mixed), d.q, d.k, d.v);
-    Product::template tn<T>({x, rows, kDim}, {d.q, rows, kDim}, {gradients, kDim, kDim}, true);
-    Product::template tn<T>({memory, memory_rows, kMemory}, {d.k, memory_rows, kDim},
-                            {gradients + kKey, kMemory, kDim}, true);
-    Product::template tn<T>({memory, memory_rows, kMemory}, {d.v, memory_rows, kMemory},
-                            {gradients + kValue, kMemory, kMemory}, true);
+    Product::template tn<T, A>({x, rows, kDim}, {d.q, rows, kDim}, {gradients, kDim, kDim}, true);
+    Product::template tn<T, A>({memory, memory_rows, kMemory}, {d.k, memory_rows, kDim},
+                               {gradients + kKey, kMemory, kDim}, true);
+    Product::template tn<T, A>({memory, memory_rows, kMemory}, {d.v, memory_rows, kMemory},
+                               {gradients + kValue, kMemory, kMemory}, true);
     if (dx != nullptr) {
-      Product::template nt<T>({d.q, rows, kDim}, {state.parameters, kDim, kDim}, {dx, rows, kDim},
-                              false);
+      Product::template nt<T, T>({d.q, rows, kDim}, {state.weights, kDim, kDim}, {dx, rows, kDim},
+                                 false);
     }
     if (d_memory != nullptr) {
-      Product::template nt<T>({d.k, memory_rows, kDim}, {state.parameters + kKey, kMemory, kDim},
-                              {d_memory, memory_rows, kMemory}, true);
-      Product::template nt<T>({d.v, memory_rows, kMemory},
-                              {state.parameters + kValue, kMemory, kMemory},
-                              {d_memory, memory_rows, kMemory}, true);
+      Product::template nt<T, T>({d.k, memory_rows, kDim}, {state.weights + kKey, kMemory, kDim},
+                                 {d_memory, memory_rows, kMemory}, true);
+      Product::template nt<T, T>({d.v, memory_rows, kMemory},
+                                 {state.weights + kValue, kMemory, kMemory},
+                                 {d_memory, memory_rows, kMemory}, true);
     }
   }
 
   /// Keys [batch, MemoryTokens, Dim], then values [batch, MemoryTokens, MemoryDim], computed once
-  /// for a whole decoding. kv: [batch * memory_row_count()].
+  /// for a whole decoding. kv: [memory_kv_count(batch)].
   static void project_memory(std::size_t batch, const State<T>& state, const T* memory, T* kv) {
+    const ops::InputPrecisionScope<policy> precision;
     const std::size_t rows = batch * kMemoryTokens;
-    product(rows, kMemory, kDim, memory, state.parameters + kKey, kv);
-    product(rows, kMemory, kMemory, memory, state.parameters + kValue, kv + rows * kDim);
+    product(rows, kMemory, kDim, memory, state.weights + kKey, kv);
+    product(rows, kMemory, kMemory, memory, state.weights + kValue, kv + value_offset(batch));
   }
 
   /// One token a batch element. x, y: [batch, Dim]; kv from project_memory.
@@ -265,14 +281,15 @@ class MultiHeadCrossAttention {
     const typename Workspace<T>::Mark mark(context.scratch);
     T* q = context.scratch.take(context.batch * kDim);
     T* mixed = context.scratch.take(context.batch * kMemory);
-    product(context.batch, kDim, kDim, x, state.parameters, q);
-    const T* values = kv + context.batch * kMemoryTokens * kDim;
+    const ops::InputPrecisionScope<policy> precision;
+    product(context.batch, kDim, kDim, x, state.weights, q);
+    const T* values = kv + value_offset(context.batch);
     ops::Attention<device>::forward(Tensors::geometry(context.batch, 1, kMemoryTokens), q, kv,
                                     values, mixed);
     Output::forward_rows(context.batch, state.at(kOutput, 0), mixed, y);
   }
   static constexpr std::size_t decode_scratch_count(std::size_t batch) {
-    return batch * (kDim + kMemory);
+    return aligned_count(batch * kDim) + aligned_count(batch * kMemory);
   }
 
   template <class Visitor>
@@ -285,6 +302,10 @@ class MultiHeadCrossAttention {
   }
 
  private:
+  /// Where the values stand behind the keys.
+  static constexpr std::size_t value_offset(std::size_t batch) {
+    return aligned_count(batch * kMemoryTokens * kDim);
+  }
   /// The pieces of `saved`, or of the gradients of the same.
   template <class U>
   struct Pieces {
@@ -294,13 +315,14 @@ class MultiHeadCrossAttention {
     U* v;
     Pieces(U* base, std::size_t batch, std::size_t rows)
         : q(base),
-          mixed(q + rows * kDim),
-          k(mixed + rows * kMemory),
-          v(k + batch * kMemoryTokens * kDim) {}
+          mixed(q + aligned_count(rows * kDim)),
+          k(mixed + aligned_count(rows * kMemory)),
+          v(k + value_offset(batch)) {}
   };
   static void product(std::size_t rows, std::size_t in, std::size_t out, const T* x, const T* w,
                       T* y) {
-    ops::MatrixProduct<device>::template nn<T>({x, rows, in}, {w, in, out}, {y, rows, out}, false);
+    ops::MatrixProduct<device>::template nn<T, T>({x, rows, in}, {w, in, out}, {y, rows, out},
+                                                  false);
   }
   template <SampleShape S>
   static ops::AttentionGeometry geometry(std::size_t batch) {

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <algorithm>
-
 #include "vid2vox/layers/layer.hpp"
+#include "vid2vox/ops/embedding.hpp"
+#include "vid2vox/ops/memory.hpp"
 
 namespace vid2vox {
 
@@ -22,7 +22,10 @@ class BroadcastPositionEmbedding {
  public:
   using policy = ThePolicy;
   using T = Scalar<policy>;
+  using A = AccumulateOf<T>;
+  using device = typename policy::device;
   static_assert(RequireThirds<BroadcastPositionEmbedding, Channels>::value);
+  static constexpr std::size_t kChannels = Channels;
   static constexpr std::size_t kThird = static_cast<std::size_t>(Channels) / 3;
   static constexpr std::size_t kExtents[3] = {static_cast<std::size_t>(Grid.t),
                                               static_cast<std::size_t>(Grid.h),
@@ -46,37 +49,33 @@ class BroadcastPositionEmbedding {
     return 0;
   }
 
-  /// y = x + embedding.
+  /// y = x + embedding; may be in place.
   template <SampleShape S>
   static void forward(Context<T>& context, const State<T>& state, const T* x, T* y, T*) {
     static_assert(S == output_shape<S>());
-    for (std::size_t b = 0; b < context.batch; ++b) {
-      add(state, x + b * S.size(), y + b * S.size());
-    }
+    Embedding::add_position(context.batch, Grid, kChannels, state.parameters, x, y);
   }
 
   template <SampleShape S>
   static void backward(Context<T>& context, const State<T>&, const T*, const T*, const T* dy, T* dx,
-                       T* gradients) {
-    for (std::size_t b = 0; b < context.batch; ++b) add_gradient(dy + b * S.size(), gradients);
-    if (dx != nullptr) std::copy_n(dy, context.batch * S.size(), dx);
+                       A* gradients) {
+    Embedding::position_gradient(context.batch, Grid, kChannels, dy, gradients);
+    if (dx != nullptr) ops::Memory<device>::copy(context.batch * S.size(), dy, dx);
   }
 
-  /// y[t, h, w, :] = x[t, h, w, :] + embedding, for one sample.
-  static void add(const State<T>& state, const T* x, T* y) {
-    for_each_element(
-        [&](std::size_t i, std::size_t parameter) { y[i] = x[i] + state.parameters[parameter]; });
+  /// The embedding alone, [t, h, w, Channels].
+  static void broadcast(const State<T>& state, A* values) {
+    ops::Memory<device>::fill(Grid.volume() * kChannels, A(0), values);
+    Embedding::add_position(1, Grid, kChannels, state.parameters, values, values);
   }
-  /// y[:] = x[:] + embedding of one token (raster number), [Channels].
-  static void add_token(const State<T>& state, std::size_t token, const T* x, T* y) {
-    for (std::size_t axis = 0; axis < 3; ++axis) {
-      const T* row = state.parameters + table_row(axis, token);
-      for (std::size_t c = 0; c < kThird; ++c) y[axis * kThird + c] = x[axis * kThird + c] + row[c];
-    }
+  /// Adds the gradient of the embedding alone to the tables' gradients.
+  static void broadcast_gradient(const A* d_values, A* gradients) {
+    Embedding::position_gradient(1, Grid, kChannels, d_values, gradients);
   }
-  /// Adds the gradient of one sample's embedding, [t, h, w, Channels], to the tables' gradients.
-  static void add_gradient(const T* dy, T* gradients) {
-    for_each_element([&](std::size_t i, std::size_t parameter) { gradients[parameter] += dy[i]; });
+  /// y = x + embedding of one token (raster number) in every row, x and y: [rows, Channels].
+  static void add_token(const State<T>& state, std::size_t rows, std::size_t token, const T* x,
+                        T* y) {
+    Embedding::add_token_position(rows, Grid, kChannels, token, state.parameters, x, y);
   }
 
   template <class Visitor>
@@ -90,25 +89,11 @@ class BroadcastPositionEmbedding {
   }
 
  private:
+  using Embedding = ops::Embedding<device>;
   static constexpr std::size_t table(std::size_t axis) {
     std::size_t offset = 0;
     for (std::size_t i = 0; i < axis; ++i) offset += kExtents[i] * kThird;
     return offset;
-  }
-  static constexpr std::size_t table_row(std::size_t axis, std::size_t token) {
-    const std::size_t coordinate[3] = {token / (kExtents[1] * kExtents[2]),
-                                       token / kExtents[2] % kExtents[1], token % kExtents[2]};
-    return table(axis) + coordinate[axis] * kThird;
-  }
-  template <class Body>
-  static void for_each_element(const Body& body) {
-    std::size_t i = 0;
-    for (std::size_t token = 0; token < Grid.volume(); ++token) {
-      for (std::size_t axis = 0; axis < 3; ++axis) {
-        const std::size_t row = table_row(axis, token);
-        for (std::size_t c = 0; c < kThird; ++c) body(i++, row + c);
-      }
-    }
   }
 };
 

@@ -7,6 +7,13 @@
 
 namespace vid2vox {
 
+/// Fails to compile where there is nothing to repeat. `Block` names the layer.
+template <class Block, int N>
+struct RequireBlocks {
+  static_assert(N >= 1, "vid2vox::Repeat: the number of blocks (N) must be at least 1");
+  static constexpr bool value = true;
+};
+
 /// The same kind of block N times, each with its own parameters: one instantiation, run N times.
 /// Tensors of block i are named "<prefix>.i. ...". Further arguments (a second input) go to every
 /// block.
@@ -15,6 +22,8 @@ class Repeat {
  public:
   using policy = typename Block::policy;
   using T = Scalar<policy>;
+  using A = AccumulateOf<T>;
+  static_assert(RequireBlocks<Block, N>::value);
   static constexpr std::size_t kBlocks = N;
   static constexpr std::size_t parameter_count = kBlocks * Block::parameter_count;
   static constexpr std::size_t buffer_count = kBlocks * Block::buffer_count;
@@ -48,7 +57,7 @@ class Repeat {
 
   template <SampleShape S, class... Extra>
   static void backward(Context<T>& context, const State<T>& state, const T* x, const T* saved,
-                       const T* dy, T* dx, T* gradients, Extra... extra) {
+                       const T* dy, T* dx, A* gradients, Extra... extra) {
     const typename Workspace<T>::Mark mark(context.scratch);
     T* spare[2] = {context.scratch.take(aligned_count(context.batch * S.size())),
                    context.scratch.take(aligned_count(context.batch * S.size()))};
@@ -102,6 +111,7 @@ class Recompute {
  public:
   using policy = typename Wrapped::policy;
   using T = Scalar<policy>;
+  using A = AccumulateOf<T>;
   static constexpr std::size_t parameter_count = Wrapped::parameter_count;
   static constexpr std::size_t buffer_count = Wrapped::buffer_count;
 
@@ -129,14 +139,14 @@ class Recompute {
 
   template <SampleShape S, class... Extra>
   static void backward(Context<T>& context, const State<T>& state, const T* x, const T*,
-                       const T* dy, T* dx, T* gradients, const T* memory, Extra... extra) {
+                       const T* dy, T* dx, A* gradients, const T* memory, Extra... extra) {
     const typename Workspace<T>::Mark mark(context.scratch);
     const T* saved = repeat_forward<S>(context, state, x, memory);
     Wrapped::template backward<S>(context, state, x, saved, dy, dx, gradients, memory, extra...);
   }
   template <SampleShape S>
   static void backward(Context<T>& context, const State<T>& state, const T* x, const T*,
-                       const T* dy, T* dx, T* gradients) {
+                       const T* dy, T* dx, A* gradients) {
     const typename Workspace<T>::Mark mark(context.scratch);
     const T* saved = repeat_forward<S>(context, state, x);
     Wrapped::template backward<S>(context, state, x, saved, dy, dx, gradients);

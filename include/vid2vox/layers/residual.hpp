@@ -11,6 +11,7 @@ class Residual {
  public:
   using policy = typename Inner::policy;
   using T = Scalar<policy>;
+  using A = AccumulateOf<T>;
   using device = typename policy::device;
   static constexpr std::size_t parameter_count = Inner::parameter_count;
   static constexpr std::size_t buffer_count = Inner::buffer_count;
@@ -37,7 +38,7 @@ class Residual {
   }
   template <SampleShape S>
   static void backward(Context<T>& context, const State<T>& state, const T* x, const T* saved,
-                       const T* dy, T* dx, T* gradients) {
+                       const T* dy, T* dx, A* gradients) {
     Inner::template backward<S>(context, state, x, saved, dy, dx, gradients);
     if (dx != nullptr) ops::Pointwise<device>::accumulate(context.batch * S.size(), dy, dx);
   }

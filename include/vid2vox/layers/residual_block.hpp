@@ -58,6 +58,7 @@ class ResidualBlock {
  public:
   using policy = ThePolicy;
   using T = Scalar<policy>;
+  using A = AccumulateOf<T>;
   using Pointwise = ops::Pointwise<typename policy::device>;
   static constexpr std::size_t parameter_count = Main::parameter_count + Skip::parameter_count;
   static constexpr std::size_t buffer_count = 0;
@@ -91,7 +92,7 @@ class ResidualBlock {
 
   template <SampleShape S>
   static void backward(Context<T>& context, const State<T>& state, const T* x, const T* saved,
-                       const T* dy, T* dx, T* gradients) {
+                       const T* dy, T* dx, A* gradients) {
     const typename Workspace<T>::Mark mark(context.scratch);
     const T* skip = saved + main_saved<S>(context.batch);
     const T* sum = skip + skip_saved<S>(context.batch);

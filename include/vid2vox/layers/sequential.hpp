@@ -70,6 +70,7 @@ class Sequential {
  public:
   using policy = typename First::policy;
   using T = Scalar<policy>;
+  using A = AccumulateOf<T>;
   static constexpr std::size_t parameter_count =
       First::parameter_count + (std::size_t{0} + ... + Rest::parameter_count);
   static constexpr std::size_t buffer_count =
@@ -103,7 +104,7 @@ class Sequential {
 
   template <SampleShape S>
   static void backward(Context<T>& context, const State<T>& state, const T* x, const T* saved,
-                       const T* dy, T* dx, T* gradients) {
+                       const T* dy, T* dx, A* gradients) {
     const typename Workspace<T>::Mark mark(context.scratch);
     const Layout places = layout<S>(context.batch, Indices{});
     const std::size_t largest = gradient_count<S>(context.batch, Indices{});

@@ -15,6 +15,7 @@ class PreNormResidual {
  public:
   using policy = typename Inner::policy;
   using T = Scalar<policy>;
+  using A = AccumulateOf<T>;
   using device = typename policy::device;
   using NormLayer = LayerNorm<Dim, ops::LayerNormEpsilon::kOutsideRoot, policy>;
   static constexpr std::size_t parameter_count =
@@ -49,7 +50,7 @@ class PreNormResidual {
 
   template <SampleShape S, class... Extra>
   static void backward(Context<T>& context, const State<T>& state, const T* x, const T* saved,
-                       const T* dy, T* dx, T* gradients, Extra... extra) {
+                       const T* dy, T* dx, A* gradients, Extra... extra) {
     const typename Workspace<T>::Mark mark(context.scratch);
     const std::size_t size = context.batch * S.size();
     T* d_norm = context.scratch.take(aligned_count(size));
@@ -102,6 +103,7 @@ class TransformerBlock {
  public:
   using policy = ThePolicy;
   using T = Scalar<policy>;
+  using A = AccumulateOf<T>;
   using device = typename policy::device;
   static constexpr MultiHeadAttentionConfig kSelf{
       .heads = Config.heads,
@@ -155,7 +157,7 @@ class TransformerBlock {
 
   template <SampleShape S>
   static void backward(Context<T>& context, const State<T>& state, const T* x, const T* saved,
-                       const T* dy, T* dx, T* gradients, const T* memory, T* d_memory) {
+                       const T* dy, T* dx, A* gradients, const T* memory, T* d_memory) {
     const typename Workspace<T>::Mark mark(context.scratch);
     const Places<S> at(context.batch);
     T* d_cross = context.scratch.take(aligned_count(context.batch * S.size()));
@@ -196,9 +198,9 @@ class TransformerBlock {
   }
   static constexpr std::size_t decode_scratch_count(std::size_t batch) {
     constexpr SampleShape kToken{1, 1, 1, Dim};
-    return 2 * batch * static_cast<std::size_t>(Dim) +
+    return 2 * aligned_count(batch * static_cast<std::size_t>(Dim)) +
            std::max({Self::decode_scratch_count(batch), Cross::decode_scratch_count(batch),
-                     Mlp::template saved_count<kToken>(batch)});
+                     aligned_count(Mlp::template saved_count<kToken>(batch))});
   }
 
   template <class Visitor>

@@ -13,7 +13,9 @@
 #include "vid2vox/layers/residual_block.hpp"
 #include "vid2vox/layers/transformer_block.hpp"
 #include "vid2vox/ops/codebook.hpp"
+#include "vid2vox/ops/embedding.hpp"
 #include "vid2vox/ops/loss.hpp"
+#include "vid2vox/ops/memory.hpp"
 
 namespace vid2vox {
 
@@ -33,12 +35,13 @@ struct GptConfig {
 /// VideoGPT's transformer over the codes of a clip, conditioned on the embeddings of the clip
 /// before (Yan et al. 2021, section 3.2). Tokens in raster order (t, h, w). previous: [batch, t, h,
 /// w, embedding_dim]; next: codes [batch, t, h, w]; embeddings: the codebook [n_codes,
-/// embedding_dim]; logits: [batch, t, h, w, n_codes].
+/// embedding_dim] of A; logits: [batch, t, h, w, n_codes].
 template <GptConfig C, class ThePolicy>
 class Gpt {
  public:
   using policy = ThePolicy;
   using T = Scalar<policy>;
+  using A = AccumulateOf<T>;
   using device = typename policy::device;
   static constexpr GptConfig kConfig = C;
   static_assert(RequireHeads<Gpt, C.hidden_dim, C.heads>::value);
@@ -123,7 +126,7 @@ class Gpt {
   }
 
   /// Teacher-forced pass: logits of every position given the codes before it.
-  static void forward(Context<T>& context, const State<T>& state, const T* embeddings,
+  static void forward(Context<T>& context, const State<T>& state, const A* embeddings,
                       const T* previous, const std::int32_t* next, T* logits, T* saved) {
     const Places at(context.batch);
     const std::size_t rows = context.batch * kTokens;
@@ -137,20 +140,23 @@ class Gpt {
     FcOut::forward_rows(rows, state.at(kFcOutWeight, 0), saved + at.normed, logits);
   }
 
-  /// Mean cross entropy over all positions; d_logits (or null, or logits itself) gets its gradient.
-  static double loss(std::size_t batch, const T* logits, const std::int32_t* next, T* d_logits) {
-    return ops::Loss<device>::cross_entropy(batch * kTokens, kClasses, logits, next, d_logits);
+  /// *out (on the device) = mean cross entropy over all positions; d_logits (or null, or logits
+  /// itself) gets its gradient times context.loss_scale.
+  static void loss(const Context<T>& context, const T* logits, const std::int32_t* next,
+                   T* d_logits, double* out) {
+    ops::Loss<device>::cross_entropy(context.batch * kTokens, kClasses, logits, next, d_logits, out,
+                                     context.loss_scale);
   }
 
   /// Adds to `gradients` given the gradient of the logits, after a forward pass.
   static void backward(Context<T>& context, const State<T>& state, const T* previous,
-                       const T* saved, const T* d_logits, T* gradients) {
+                       const T* saved, const T* d_logits, A* gradients) {
     const typename Workspace<T>::Mark mark(context.scratch);
     const Places at(context.batch);
     T* d_norm = context.scratch.take(aligned_count(context.batch * kHidden.size()));
     T* d_stack = context.scratch.take(aligned_count(context.batch * kHidden.size()));
     T* d_memory = context.scratch.take(aligned_count(context.batch * kMemory.size()));
-    std::fill_n(d_memory, context.batch * kMemory.size(), T(0));
+    ops::Memory<device>::fill(context.batch * kMemory.size(), T(0), d_memory);
     FcOut::template backward<kHidden>(context, state.at(kFcOutWeight, 0), saved + at.normed,
                                       nullptr, d_logits, d_norm, gradients + kFcOutWeight);
     FinalNorm::template backward<kHidden>(context, state.at(kNorm, 0), saved + at.stack_out,
@@ -221,25 +227,18 @@ class Gpt {
     const typename Workspace<T>::Mark mark(context.scratch);
     T* projected = context.scratch.take(aligned_count(context.batch * kHidden.size()));
     FcIn::forward_rows(context.batch * kTokens, state.at(kFcInWeight, 0), tokens, projected);
-    for (std::size_t b = 0; b < context.batch; ++b) {
-      T* sample = input + b * kHidden.size();
-      std::copy_n(state.parameters + kStart, kDim, sample);
-      std::copy_n(projected + b * kHidden.size(), kHidden.size() - kDim, sample + kDim);
-      Position::add(state.at(kPosition, 0), sample, sample);
-    }
+    ops::Embedding<device>::shift_right(context.batch, kTokens, kDim, state.parameters + kStart,
+                                        static_cast<const T*>(projected), input);
+    Position::template forward<kHidden>(context, state.at(kPosition, 0), input, input, nullptr);
   }
   static void embed_backward(Context<T>& context, const State<T>& state, const T* tokens,
-                             const T* d_input, T* gradients) {
+                             const T* d_input, A* gradients) {
     const typename Workspace<T>::Mark mark(context.scratch);
     T* d_projected = context.scratch.take(aligned_count(context.batch * kHidden.size()));
-    for (std::size_t b = 0; b < context.batch; ++b) {
-      const T* sample = d_input + b * kHidden.size();
-      Position::add_gradient(sample, gradients + kPosition);
-      for (std::size_t i = 0; i < kDim; ++i) gradients[kStart + i] += sample[i];
-      T* shifted = d_projected + b * kHidden.size();
-      std::copy_n(sample + kDim, kHidden.size() - kDim, shifted);
-      std::fill_n(shifted + kHidden.size() - kDim, kDim, T(0));
-    }
+    Position::template backward<kHidden>(context, state.at(kPosition, 0), nullptr, nullptr, d_input,
+                                         nullptr, gradients + kPosition);
+    ops::Embedding<device>::shift_right_gradient(context.batch, kTokens, kDim, d_input, d_projected,
+                                                 gradients + kStart);
     FcIn::template backward<kCodes>(context, state.at(kFcInWeight, 0), tokens, nullptr, d_projected,
                                     nullptr, gradients + kFcInWeight);
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "vid2vox/models/gpt.hpp"
+#include "vid2vox/models/model_state.hpp"
 
 namespace vid2vox {
 
@@ -57,31 +58,32 @@ class GptDecoder {
  public:
   using Model = Gpt<C, ThePolicy>;
   using T = Scalar<ThePolicy>;
+  using A = AccumulateOf<T>;
   using Block = typename Model::PlainBlock;
 
   /// previous: [batch, t, h, w, embedding_dim], the clip that conditions. `state` and `embeddings`
-  /// (the codebook) must outlive the decoder.
-  GptDecoder(std::size_t batch, State<T> state, const T* embeddings, const T* previous)
+  /// (the codebook) must outlive the decoder. All on the device.
+  GptDecoder(std::size_t batch, State<T> state, const A* embeddings, const T* previous)
       : state_(state),
         embeddings_(embeddings),
         cache_(kLayers * batch * Model::kTokens * 3 * Model::kDim),
-        memory_kv_(kLayers * batch * kMemoryRow),
+        memory_kv_(kLayers * Block::Cross::memory_kv_count(batch)),
         scratch_(scratch_count(batch)) {
     context_.batch = batch;
     context_.scratch = Workspace<T>(scratch_.data(), scratch_.size());
-    Buffer<T> memory(batch * Model::kMemory.size());
-    Buffer<T> saved(Model::resnet_saved_count(batch));
+    DeviceArray<ThePolicy, T> memory(batch * Model::kMemory.size());
+    DeviceArray<ThePolicy, T> saved(Model::resnet_saved_count(batch));
     Model::compute_memory(context_, state_, previous, memory.data(), saved.data());
     for (std::size_t layer = 0; layer < kLayers; ++layer) {
-      Block::Cross::project_memory(batch, cross_state(layer), memory.data(),
-                                   memory_kv_.data() + layer * batch * kMemoryRow);
+      Block::Cross::project_memory(batch, cross_state(layer), memory.data(), memory_kv(layer));
     }
   }
 
   [[nodiscard]] std::size_t position() const { return position_; }
 
   /// Logits [batch, n_codes] of the next position. `last`: the codes [batch] chosen for the
-  /// position before; ignored at position 0. Throws Error after the last position.
+  /// position before; ignored at position 0. Both on the device. Throws Error after the last
+  /// position.
   void step(const std::int32_t* last, T* logits) {
     if (position_ == Model::kTokens) {
       throw Error("all positions of the clip are decoded", "GptDecoder", "make a new decoder");
@@ -94,23 +96,27 @@ class GptDecoder {
       const State<T> block = state_.at(Model::kStack + layer * Block::parameter_count, 0);
       Block::decode(context_, block, position_, Model::kTokens, x, x,
                     cache_.data() + layer * batch * Model::kTokens * 3 * Model::kDim,
-                    memory_kv_.data() + layer * batch * kMemoryRow);
+                    memory_kv(layer));
     }
     Model::FinalNorm::forward_rows(batch, state_.at(Model::kNorm, 0), x, x);
     Model::FcOut::forward_rows(batch, state_.at(Model::kFcOutWeight, 0), x, logits);
     ++position_;
   }
 
-  /// Decodes a whole clip. codes: [batch, t, h, w]; logits: [batch, t*h*w, n_codes] or null.
-  void decode_clip(const SamplingOptions& options, std::int32_t* codes, T* logits) {
+  /// Decodes a whole clip. codes: [batch, t, h, w]; logits: [batch, t*h*w, n_codes] or null; both
+  /// on the host.
+  void decode_clip(const SamplingOptions& options, std::int32_t* codes, A* logits) {
     const std::size_t batch = context_.batch;
     std::vector<std::int32_t> last(batch, 0);
-    Buffer<T> step_logits(batch * Model::kClasses);
+    DeviceArray<ThePolicy, std::int32_t> last_on_device(batch);
+    DeviceArray<ThePolicy, T> step_logits(batch * Model::kClasses);
     while (position_ < Model::kTokens) {
       const std::size_t at = position_;
-      step(last.data(), step_logits.data());
+      Memory::upload(batch, last.data(), last_on_device.data());
+      step(last_on_device.data(), step_logits.data());
+      const Buffer<A> values = to_host<ThePolicy>(step_logits.size(), step_logits.data());
       for (std::size_t b = 0; b < batch; ++b) {
-        const std::span<const T> row(step_logits.data() + b * Model::kClasses, Model::kClasses);
+        const std::span<const A> row(values.data() + b * Model::kClasses, Model::kClasses);
         last[b] = draw_code(row, options, at, static_cast<std::uint32_t>(b));
         codes[b * Model::kTokens + at] = last[b];
         if (logits != nullptr) {
@@ -121,13 +127,17 @@ class GptDecoder {
   }
 
  private:
+  using device = typename ThePolicy::device;
+  using Memory = ops::Memory<device>;
   static constexpr std::size_t kLayers = static_cast<std::size_t>(C.layers);
-  static constexpr std::size_t kMemoryRow = Block::Cross::memory_row_count();
 
   static std::size_t scratch_count(std::size_t batch) {
-    return std::max(batch * Model::kDim + Block::decode_scratch_count(batch),
+    return std::max(aligned_count(batch * Model::kDim) + Block::decode_scratch_count(batch),
                     Model::Resnet::template scratch_count<Model::kCodes>(batch)) +
-           batch * Model::kEmbedding;
+           aligned_count(batch * Model::kEmbedding);
+  }
+  T* memory_kv(std::size_t layer) {
+    return memory_kv_.data() + layer * Block::Cross::memory_kv_count(context_.batch);
   }
   [[nodiscard]] State<T> cross_state(std::size_t layer) const {
     return Block::CrossPart::inner_state(
@@ -137,26 +147,21 @@ class GptDecoder {
     const typename Workspace<T>::Mark mark(context_.scratch);
     const std::size_t batch = context_.batch;
     if (position_ == 0) {
-      for (std::size_t b = 0; b < batch; ++b) {
-        std::copy_n(state_.parameters + Model::kStart, Model::kDim, x + b * Model::kDim);
-      }
+      ops::Embedding<device>::shift_right(batch, 1, Model::kDim, state_.parameters + Model::kStart,
+                                          static_cast<const T*>(x), x);
     } else {
       T* tokens = context_.scratch.take(batch * Model::kEmbedding);
-      ops::Codebook<typename ThePolicy::device>::gather(batch, Model::kEmbedding, last, embeddings_,
-                                                        tokens);
+      ops::Codebook<device>::gather(batch, Model::kEmbedding, last, embeddings_, tokens);
       Model::FcIn::forward_rows(batch, state_.at(Model::kFcInWeight, 0), tokens, x);
     }
-    for (std::size_t b = 0; b < batch; ++b) {
-      Model::Position::add_token(state_.at(Model::kPosition, 0), position_, x + b * Model::kDim,
-                                 x + b * Model::kDim);
-    }
+    Model::Position::add_token(state_.at(Model::kPosition, 0), batch, position_, x, x);
   }
 
   State<T> state_;
-  const T* embeddings_;
-  Buffer<T> cache_;      // [layers, batch, tokens, 3 hidden_dim]
-  Buffer<T> memory_kv_;  // [layers, batch, keys then values]
-  Buffer<T> scratch_;
+  const A* embeddings_;
+  DeviceArray<ThePolicy, T> cache_;      // [layers, batch, tokens, 3 hidden_dim]
+  DeviceArray<ThePolicy, T> memory_kv_;  // [layers, the batch's keys, then its values]
+  DeviceArray<ThePolicy, T> scratch_;
   Context<T> context_;
   std::size_t position_ = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include "vid2vox/core/buffer.hpp"
@@ -12,6 +13,8 @@
 #include "vid2vox/layers/residual_block.hpp"
 #include "vid2vox/layers/sequential.hpp"
 #include "vid2vox/ops/loss.hpp"
+#include "vid2vox/ops/memory.hpp"
+#include "vid2vox/ops/pointwise.hpp"
 
 namespace vid2vox {
 
@@ -129,6 +132,7 @@ class Vqvae {
  public:
   using policy = ThePolicy;
   using T = Scalar<policy>;
+  using A = AccumulateOf<T>;
   using device = typename policy::device;
   static constexpr VqvaeConfig kConfig = C;
   static_assert(detail::is_power_of_two(C.downsample.t) &&
@@ -184,7 +188,7 @@ class Vqvae {
                                          PostVq::template scratch_count<kLatent>(batch)});
     return layers + aligned_count(batch * kClip.size()) +
            2 * aligned_count(batch * kHidden.size()) + 2 * aligned_count(batch * kLatent.size()) +
-           2 * aligned_count(kHidden.size());
+           2 * aligned_count(accumulate_count<T>(kHidden.size()));
   }
 
   /// What forward leaves in `saved`: the encoder's output [batch, latent, n_hiddens], z and the
@@ -199,8 +203,8 @@ class Vqvae {
   static void encode(Context<T>& context, const State<T>& state, const T* x, std::int32_t* codes,
                      T* saved) {
     compute_z(context, state, x, saved);
-    Book::nearest(state.buffers + kBookBuffers, latent_rows(context.batch), z(context.batch, saved),
-                  codes);
+    Book::nearest(state.buffers + kBookBuffers, latent_rows(context.batch),
+                  Places(context.batch).z_sums(saved), codes);
   }
 
   /// Codes -> clip in the decoder's own range (not clipped). Fills the decoder's part of `saved`.
@@ -212,33 +216,47 @@ class Vqvae {
   }
 
   /// The whole pass. In training it starts the codebook where needed and moves it afterwards;
-  /// quantisation uses the codes from before the move.
-  static VqvaeLosses forward(Context<T>& context, const State<T>& state, const T* x,
-                             T* reconstruction, std::int32_t* codes, T* saved) {
+  /// quantisation uses the codes from before the move. metrics: [kMetricCount] on the device, what
+  /// losses() reads on the host.
+  static void forward(Context<T>& context, const State<T>& state, const T* x, T* reconstruction,
+                      std::int32_t* codes, T* saved, double* metrics) {
     const Places at(context.batch);
     const std::size_t rows = latent_rows(context.batch);
-    T* book = state.buffers + kBookBuffers;
+    A* book = state.buffers + kBookBuffers;
     compute_z(context, state, x, saved);
-    if (context.training) Book::initialize_once(context, book, rows, saved + at.z);
-    Book::nearest(book, rows, saved + at.z, codes);
-    Book::gather(book, rows, codes, saved + at.e);
-    if (context.training) Book::update(context, book, rows, saved + at.z, codes);
+    const A* z_sums = at.z_sums(static_cast<const T*>(saved));
+    A* e_sums = at.e_sums(saved);
+    if (context.training) Book::initialize_once(context, book, rows, z_sums);
+    Book::nearest(book, rows, z_sums, codes);
+    Book::gather(book, rows, codes, e_sums);
+    if constexpr (kSumsApart) {
+      ops::Pointwise<device>::convert(rows * Book::kDim, e_sums, saved + at.e);
+    }
+    if (context.training) Book::update(context, book, rows, z_sums, codes);
     decode_embeddings(context, state, reconstruction, saved);
-    VqvaeLosses losses;
-    losses.reconstruction =
-        ops::Loss<device>::squared_error(context.batch * kClip.size(), reconstruction, x) /
-        kDataVariance;
-    losses.commitment = kCommitment * ops::Loss<device>::squared_error(rows * Book::kDim,
-                                                                       saved + at.z, saved + at.e);
-    losses.loss = losses.reconstruction + losses.commitment;
-    losses.perplexity = Book::perplexity(rows, codes);
-    return losses;
+    using Loss = ops::Loss<device>;
+    Loss::squared_error(context.batch * kClip.size(), static_cast<const T*>(reconstruction), x,
+                        metrics);
+    Loss::squared_error(rows * Book::kDim, z_sums, static_cast<const A*>(e_sums), metrics + 1);
+    Book::perplexity(rows, codes, metrics + 2);
   }
 
-  /// Adds the gradient of VqvaeLosses::loss to `gradients`, after a forward pass. The gradient
-  /// passes the codebook unchanged (straight-through).
+  /// Mean squared errors of the clip and of z to its codes, perplexity.
+  static constexpr std::size_t kMetricCount = 3;
+  /// metrics: what forward gave, on the host.
+  static VqvaeLosses losses(const double* metrics) {
+    VqvaeLosses result;
+    result.reconstruction = metrics[0] / kDataVariance;
+    result.commitment = kCommitment * metrics[1];
+    result.loss = result.reconstruction + result.commitment;
+    result.perplexity = metrics[2];
+    return result;
+  }
+
+  /// Adds the gradient of VqvaeLosses::loss times context.loss_scale to `gradients`, after a
+  /// forward pass. The gradient passes the codebook unchanged (straight-through).
   static void backward(Context<T>& context, const State<T>& state, const T* x,
-                       const T* reconstruction, const T* saved, T* gradients) {
+                       const T* reconstruction, const T* saved, A* gradients) {
     const typename Workspace<T>::Mark mark(context.scratch);
     const Places at(context.batch);
     const std::size_t clip = context.batch * kClip.size();
@@ -247,14 +265,16 @@ class Vqvae {
     T* d_hidden = context.scratch.take(aligned_count(context.batch * kHidden.size()));
     T* d_z = context.scratch.take(aligned_count(latent));
     const PositionScope position(context, state, gradients);
-    std::fill_n(d_clip, clip, T(0));
-    ops::Loss<device>::squared_error_gradient(clip, reconstruction, x, 1 / kDataVariance, d_clip);
+    ops::Memory<device>::fill(clip, T(0), d_clip);
+    ops::Loss<device>::squared_error_gradient(clip, reconstruction, x,
+                                              context.loss_scale / kDataVariance, d_clip);
     Decoder::template backward<kHidden>(context, state.at(kDecoder, kDecoderBuffers),
                                         saved + at.decoder_input, saved + at.decoder, d_clip,
                                         d_hidden, gradients + kDecoder);
     PostVq::template backward<kLatent>(context, state.at(kPostVq, 0), saved + at.e, nullptr,
                                        d_hidden, d_z, gradients + kPostVq);
-    ops::Loss<device>::squared_error_gradient(latent, saved + at.z, saved + at.e, kCommitment, d_z);
+    ops::Loss<device>::squared_error_gradient(latent, at.z_sums(saved), at.e_sums(saved),
+                                              context.loss_scale * kCommitment, d_z);
     PreVq::template backward<kHidden>(context, state.at(kPreVq, 0), saved + at.hidden, nullptr, d_z,
                                       d_hidden, gradients + kPreVq);
     Encoder::template backward<kClip>(context, state, x, saved, d_hidden, nullptr, gradients);
@@ -278,11 +298,15 @@ class Vqvae {
       BroadcastPositionEmbedding<kHidden.grid(),
                                  C.position == AxialPosition::kShared ? C.n_hiddens : 3, ThePolicy>;
 
+  /// The codebook computes in A: where activations are of 16 bits, z and e are there twice.
+  static constexpr bool kSumsApart = !std::is_same_v<T, A>;
+
   /// Offsets into `saved`.
   struct Places {
     std::size_t hidden;
     std::size_t z;
     std::size_t e;
+    std::size_t sums;  // z, then e
     std::size_t decoder_input;
     std::size_t decoder;
     std::size_t total;
@@ -290,25 +314,41 @@ class Vqvae {
         : hidden(aligned_count(Encoder::template saved_count<kClip>(batch))),
           z(hidden + aligned_count(batch * kHidden.size())),
           e(z + aligned_count(batch * kLatent.size())),
-          decoder_input(e + aligned_count(batch * kLatent.size())),
+          sums(e + aligned_count(batch * kLatent.size())),
+          decoder_input(sums + (kSumsApart ? 2 * sums_count(batch) : 0)),
           decoder(decoder_input + aligned_count(batch * kHidden.size())),
-          total(decoder + Decoder::template saved_count<kHidden>(batch)) {}
+          total(decoder + Decoder::template saved_count<kHidden>(batch)),
+          batch_(batch) {}
+
+    template <class U>
+    [[nodiscard]] auto* z_sums(U* saved) const {
+      return as_accumulate(saved + (kSumsApart ? sums : z));
+    }
+    template <class U>
+    [[nodiscard]] auto* e_sums(U* saved) const {
+      return as_accumulate(saved + (kSumsApart ? sums + sums_count(batch_) : e));
+    }
+
+   private:
+    static constexpr std::size_t sums_count(std::size_t batch) {
+      return aligned_count(accumulate_count<T>(batch * kLatent.size()));
+    }
+    std::size_t batch_;
   };
 
   /// While it lives, the context's axial layers see the shared position embedding (if the model has
   /// one); at its end the embedding's gradient is added to the tables'.
   class PositionScope {
    public:
-    PositionScope(Context<T>& context, const State<T>& state, T* gradients)
+    PositionScope(Context<T>& context, const State<T>& state, A* gradients)
         : context_(context), gradients_(gradients) {
       if constexpr (C.position == AxialPosition::kShared) {
-        T* values = context.scratch.take(aligned_count(kHidden.size()));
-        std::fill_n(values, kHidden.size(), T(0));
-        Position::add(state.at(kPosition, 0), values, values);
+        A* values = context.scratch.take_sums(kHidden.size());
+        Position::broadcast(state.at(kPosition, 0), values);
         context.shared_position = values;
         if (gradients != nullptr) {
-          T* gradient = context.scratch.take(aligned_count(kHidden.size()));
-          std::fill_n(gradient, kHidden.size(), T(0));
+          A* gradient = context.scratch.take_sums(kHidden.size());
+          ops::Memory<device>::fill(kHidden.size(), A(0), gradient);
           context.shared_position_gradient = gradient;
         }
       }
@@ -317,7 +357,7 @@ class Vqvae {
     PositionScope& operator=(const PositionScope&) = delete;
     ~PositionScope() {
       if (context_.shared_position_gradient != nullptr) {
-        Position::add_gradient(context_.shared_position_gradient, gradients_ + kPosition);
+        Position::broadcast_gradient(context_.shared_position_gradient, gradients_ + kPosition);
       }
       context_.shared_position = nullptr;
       context_.shared_position_gradient = nullptr;
@@ -325,7 +365,7 @@ class Vqvae {
 
    private:
     Context<T>& context_;
-    T* gradients_;
+    A* gradients_;
   };
 
   static void compute_z(Context<T>& context, const State<T>& state, const T* x, T* saved) {
@@ -335,6 +375,10 @@ class Vqvae {
     Encoder::template forward<kClip>(context, state, x, saved + at.hidden, saved);
     PreVq::template forward<kHidden>(context, state.at(kPreVq, 0), saved + at.hidden, saved + at.z,
                                      nullptr);
+    if constexpr (kSumsApart) {
+      ops::Pointwise<device>::convert(context.batch * kLatent.size(),
+                                      static_cast<const T*>(saved + at.z), at.z_sums(saved));
+    }
   }
   static void decode_embeddings(Context<T>& context, const State<T>& state, T* reconstruction,
                                 T* saved) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <filesystem>
@@ -7,30 +9,32 @@
 #include <span>
 #include <string>
 #include <system_error>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "vid2vox/core/buffer.hpp"
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/io/safetensors.hpp"
+#include "vid2vox/models/model_state.hpp"
+#include "vid2vox/ops/memory.hpp"
 #include "vid2vox/training/adam.hpp"
+#include "vid2vox/training/loss_scale.hpp"
 
 namespace vid2vox {
 
 /// Everything that a training run must keep to go on bit for bit: the flat state of a model, its
-/// optimiser, the steps made, and how often each code was used since the epoch began.
+/// optimiser, the loss scale, the steps made, and (on the host) how often each code was used since
+/// the epoch began.
 template <class ThePolicy>
-struct TrainingState {
-  using T = Scalar<ThePolicy>;
-
+struct TrainingState : ModelState<ThePolicy> {
   TrainingState(std::size_t parameter_count, std::size_t buffer_count, std::size_t code_count)
-      : parameters(parameter_count),
-        buffers(buffer_count),
+      : ModelState<ThePolicy>(parameter_count, buffer_count),
         adam(parameter_count),
         code_counts(code_count) {}
 
-  Buffer<T> parameters;
-  Buffer<T> buffers;
   Adam<ThePolicy> adam;
+  LossScale loss_scale = LossScale::of<typename ThePolicy::precision>();
   Buffer<double> code_counts;
   std::uint64_t step = 0;
 };
@@ -40,25 +44,48 @@ using Metadata = std::map<std::string, std::string>;
 
 namespace detail {
 
-/// Calls visit(name, buffer) for every flat array of a training state.
+/// What ops::Memory offers, for arrays that are on the host whatever the device.
+struct HostMemory {
+  template <class U>
+  static void upload(std::size_t n, const U* host, U* y) {
+    std::copy_n(host, n, y);
+  }
+  template <class U>
+  static void download(std::size_t n, const U* x, U* host) {
+    std::copy_n(x, n, host);
+  }
+};
+
+/// Calls visit(name, memory that it lies in, array) for every flat array of a training state.
 template <class ThePolicy, class Visitor>
 void visit_training_arrays(TrainingState<ThePolicy>& state, const Visitor& visit) {
-  visit("parameters", state.parameters);
-  visit("buffers", state.buffers);
-  visit("adam.first_moment", state.adam.first_moment());
-  visit("adam.second_moment", state.adam.second_moment());
-  visit("code_counts", state.code_counts);
+  const ops::Memory<typename ThePolicy::device> on_device;
+  visit("parameters", on_device, state.parameters);
+  visit("buffers", on_device, state.buffers);
+  visit("adam.first_moment", on_device, state.adam.first_moment());
+  visit("adam.second_moment", on_device, state.adam.second_moment());
+  visit("code_counts", HostMemory{}, state.code_counts);
 }
 
-inline std::uint64_t parse_step(const Metadata& metadata, const std::string& file) {
-  const auto found = metadata.find("step");
-  std::uint64_t step = 0;
+/// The shortest text from which parse_number gets the same number.
+inline std::string number_text(double number) {
+  constexpr std::size_t kLongest = 32;
+  std::array<char, kLongest> text{};
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), number).ptr;
+  return {text.data(), end};
+}
+
+/// A number of the metadata. Throws Error where it is missing or no number.
+template <class Number>
+Number parse_number(const Metadata& metadata, const std::string& key, const std::string& file) {
+  const auto found = metadata.find(key);
+  Number number = 0;
   if (found != metadata.end()) {
     const char* end = found->second.data() + found->second.size();
-    const auto parsed = std::from_chars(found->second.data(), end, step);
-    if (parsed.ec == std::errc{} && parsed.ptr == end) return step;
+    const auto parsed = std::from_chars(found->second.data(), end, number);
+    if (parsed.ec == std::errc{} && parsed.ptr == end) return number;
   }
-  throw Error("its metadata have no step", file, "resume from a file that training has written");
+  throw Error("its metadata have no " + key, file, "resume from a file that training has written");
 }
 
 }  // namespace detail
@@ -67,14 +94,23 @@ inline std::uint64_t parse_step(const Metadata& metadata, const std::string& fil
 template <class ThePolicy>
 void save_training_state(const std::filesystem::path& path, TrainingState<ThePolicy>& state,
                          Metadata metadata) {
-  using T = Scalar<ThePolicy>;
   metadata["step"] = std::to_string(state.step);
+  if (state.loss_scale.dynamic()) {
+    metadata["adam_step"] = std::to_string(state.adam.steps());
+    metadata["loss_scale"] = detail::number_text(state.loss_scale.scale());
+    metadata["good_steps"] = std::to_string(state.loss_scale.good_steps());
+  }
   std::vector<io::NamedTensor> tensors;
-  detail::visit_training_arrays(state, [&](const char* name, auto& buffer) {
-    using Value = std::remove_cvref_t<decltype(buffer[0])>;
-    static_assert(std::is_same_v<Value, T> || std::is_same_v<Value, double>);
-    tensors.push_back(
-        {name, {buffer.size()}, std::span<const Value>(buffer.data(), buffer.size())});
+  detail::visit_training_arrays(state, [&](const char* name, [[maybe_unused]] const auto& memory,
+                                           auto& array) {
+    using Value = std::remove_cvref_t<decltype(*array.data())>;
+    if constexpr (std::is_same_v<typename ThePolicy::device, cpu>) {
+      tensors.push_back({name, {array.size()}, std::span<const Value>(array.data(), array.size())});
+    } else {
+      std::vector<Value> values(array.size());
+      memory.download(values.size(), array.data(), values.data());
+      tensors.push_back({name, {values.size()}, std::move(values)});
+    }
   });
   io::write_safetensors(path, metadata, tensors);
 }
@@ -93,21 +129,30 @@ void load_training_state(const std::filesystem::path& path, TrainingState<ThePol
                   "resume with the options of the first run, or use another output folder");
     }
   }
-  detail::visit_training_arrays(state, [&](const char* name, auto& buffer) {
+  detail::visit_training_arrays(state, [&](const char* name, const auto&, auto& array) {
     const auto& record = file.record(name);
-    if (record.size() != buffer.size()) {
+    if (record.size() != array.size()) {
       throw Error("it holds " + std::to_string(record.size()) + " values, the model needs " +
-                      std::to_string(buffer.size()),
+                      std::to_string(array.size()),
                   file.name() + ", tensor '" + name + "'", "check the model's preset");
     }
   });
-  detail::visit_training_arrays(state, [&](const char* name, auto& buffer) {
-    using Value = std::remove_cvref_t<decltype(buffer[0])>;
+  const auto step = detail::parse_number<std::uint64_t>(file.metadata(), "step", file.name());
+  std::uint64_t adam_step = step;
+  if (state.loss_scale.dynamic()) {
+    adam_step = detail::parse_number<std::uint64_t>(file.metadata(), "adam_step", file.name());
+    state.loss_scale.restore(
+        detail::parse_number<double>(file.metadata(), "loss_scale", file.name()),
+        detail::parse_number<std::uint64_t>(file.metadata(), "good_steps", file.name()));
+  }
+  detail::visit_training_arrays(state, [&](const char* name, const auto& memory, auto& array) {
+    using Value = std::remove_cvref_t<decltype(*array.data())>;
     const auto values = file.template read<Value>(name);
-    std::copy(values.begin(), values.end(), buffer.begin());
+    memory.upload(values.size(), values.data(), array.data());
   });
-  state.step = detail::parse_step(file.metadata(), file.name());
-  state.adam.set_steps(state.step);
+  state.refresh_weights();
+  state.step = step;
+  state.adam.set_steps(adam_step);
 }
 
 }  // namespace vid2vox

@@ -11,6 +11,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/parameters.hpp"
 #include "vid2vox/io/safetensors.hpp"
+#include "vid2vox/models/model_state.hpp"
 
 namespace vid2vox {
 
@@ -29,9 +30,9 @@ class StateDictReader {
  public:
   explicit StateDictReader(const io::SafetensorsFile& file) : file_(file) {}
 
-  /// Fills the flat buffers of a model whose tensors are named prefix + their own names. All
-  /// tensors are checked before any is read. Throws Error naming the tensor that is missing,
-  /// misshapen or mistyped.
+  /// Fills the flat buffers (on the host) of a model whose tensors are named prefix + their own
+  /// names. All tensors are checked before any is read. Throws Error naming the tensor that is
+  /// missing, misshapen or mistyped.
   template <class Model, class T>
   void load(const std::string& prefix, T* parameters, T* buffers) {
     const auto tensors = tensor_list<Model>();
@@ -45,6 +46,16 @@ class StateDictReader {
         store(info, file_.read<T>(name), base);
       }
     }
+  }
+
+  /// The same for a model on any device.
+  template <class Model, class ThePolicy>
+  void load(const std::string& prefix, ModelState<ThePolicy>& state) {
+    using A = typename ModelState<ThePolicy>::A;
+    Buffer<A> parameters(state.parameters.size());
+    Buffer<A> buffers(state.buffers.size());
+    load<Model>(prefix, parameters.data(), buffers.data());
+    state.upload(parameters.data(), buffers.data());
   }
 
   /// Throws Error naming a tensor below `prefix` that no load() has used.
@@ -96,7 +107,8 @@ class StateDictReader {
   std::set<std::string> used_;
 };
 
-/// The model's tensors in PyTorch's layouts, named prefix + their own names.
+/// The model's tensors in PyTorch's layouts, named prefix + their own names; parameters and buffers
+/// are on the host.
 template <class Model, class T>
 void append_state_dict(std::vector<io::NamedTensor>& tensors, const std::string& prefix,
                        const T* parameters, const T* buffers) {
@@ -115,6 +127,18 @@ void append_state_dict(std::vector<io::NamedTensor>& tensors, const std::string&
       tensors.push_back({prefix + info.name, info.shape, std::move(values)});
     }
   }
+}
+
+/// The same for a model on any device.
+template <class Model, class ThePolicy>
+void append_state_dict(std::vector<io::NamedTensor>& tensors, const std::string& prefix,
+                       const ModelState<ThePolicy>& state) {
+  using A = typename ModelState<ThePolicy>::A;
+  Buffer<A> parameters(state.parameters.size());
+  Buffer<A> buffers(state.buffers.size());
+  state.download(parameters.data(), buffers.data());
+  append_state_dict<Model>(tensors, prefix, static_cast<const A*>(parameters.data()),
+                           static_cast<const A*>(buffers.data()));
 }
 
 }  // namespace vid2vox

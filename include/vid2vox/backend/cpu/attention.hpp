@@ -66,14 +66,15 @@ inline constexpr std::size_t kQueryBlock = 64;
 /// of queries of one head.
 template <class T, class Body>
 void for_query_blocks(const ops::AttentionGeometry& g, const HeadInputs<T>& in, const Body& body) {
-  Buffer<T> memory(std::min(kQueryBlock, g.queries) * g.keys);
+  using A = AccumulateOf<T>;
+  Buffer<A> memory(std::min(kQueryBlock, g.queries) * g.keys);
   for (std::size_t begin = 0; begin < g.queries; begin += kQueryBlock) {
     const std::size_t rows = std::min(kQueryBlock, g.queries - begin);
     const std::size_t reach = g.causal ? begin + rows : g.keys;
-    const MatrixView<T> weights(memory.data(), rows, reach);
+    const MatrixView<A> weights(memory.data(), rows, reach);
     serial_nt<T>(block(in.q, begin, rows, 0, g.d_k), block(in.k, 0, reach, 0, g.d_k), weights,
                  false);
-    softmax_rows(weights, static_cast<T>(g.scale),
+    softmax_rows(weights, static_cast<A>(g.scale),
                  [&](std::size_t i) { return g.causal ? begin + i + 1 : reach; });
     body(begin, rows, weights);
   }
@@ -98,28 +99,29 @@ void drop_weights(const ops::AttentionGeometry& g, std::size_t sequence, std::si
 /// dV = (P M)' dO; dP = M (dO V'); dS = P (dP - rowsum(P dP)); dQ = scale dS K; dK = scale dS' Q.
 template <class T>
 void head_backward(const ops::AttentionGeometry& g, std::size_t sequence, const HeadInputs<T>& in,
-                   MatrixView<const T> d_o, MatrixView<T> d_q, MatrixView<T> d_k,
-                   MatrixView<T> d_v) {
+                   MatrixView<const T> d_o, MatrixView<T> d_q, MatrixView<AccumulateOf<T>> d_k,
+                   MatrixView<AccumulateOf<T>> d_v) {
+  using A = AccumulateOf<T>;
   eigen_view(d_k.data, d_k.rows, d_k.cols, d_k.stride).setZero();
   eigen_view(d_v.data, d_v.rows, d_v.cols, d_v.stride).setZero();
-  Buffer<T> memory(std::min(kQueryBlock, g.queries) * g.keys);
-  for_query_blocks<T>(g, in, [&](std::size_t begin, std::size_t rows, MatrixView<T> weights) {
+  Buffer<A> memory(std::min(kQueryBlock, g.queries) * g.keys);
+  for_query_blocks<T>(g, in, [&](std::size_t begin, std::size_t rows, MatrixView<A> weights) {
     const std::size_t reach = weights.cols;
     const auto keys = [&](const auto& matrix) { return block(matrix, 0, reach, 0, matrix.cols); };
     const MatrixView<const T> upstream = block(d_o, begin, rows, 0, d_o.cols);
-    const MatrixView<T> d_weights(memory.data(), rows, reach);
-    const MatrixView<const T> p(weights.data, rows, reach);
-    const MatrixView<const T> d_scores(d_weights.data, rows, reach);
+    const MatrixView<A> d_weights(memory.data(), rows, reach);
+    const MatrixView<const A> p(weights.data, rows, reach);
+    const MatrixView<const A> d_scores(d_weights.data, rows, reach);
     if (g.dropout > 0) {
       std::copy_n(weights.data, rows * reach, d_weights.data);
       drop_weights(g, sequence, begin, d_weights);
     }
-    serial_tn<T>(g.dropout > 0 ? d_scores : p, upstream, keys(d_v), true);
-    serial_nt<T>(upstream, keys(in.v), d_weights, false);
+    serial_tn<A, T, A>(g.dropout > 0 ? d_scores : p, upstream, keys(d_v), true);
+    serial_nt<T, T, A>(upstream, keys(in.v), d_weights, false);
     drop_weights(g, sequence, begin, d_weights);
-    softmax_backward_rows(p, static_cast<T>(g.scale), d_weights);
-    serial_nn<T>(d_scores, keys(in.k), block(d_q, begin, rows, 0, d_q.cols), false);
-    serial_tn<T>(d_scores, block(in.q, begin, rows, 0, g.d_k), keys(d_k), true);
+    softmax_backward_rows(p, static_cast<A>(g.scale), d_weights);
+    serial_nn<A, T, T>(d_scores, keys(in.k), block(d_q, begin, rows, 0, d_q.cols), false);
+    serial_tn<A, T, A>(d_scores, block(in.q, begin, rows, 0, g.d_k), keys(d_k), true);
   });
 }
 
@@ -132,17 +134,18 @@ struct Attention<cpu> {
   template <class T>
   static void forward(const AttentionGeometry& g, const T* q, const T* k, const T* v, T* o) {
     namespace host = backend::cpu;
+    using A = AccumulateOf<T>;
     parallel_for(g.batch * g.heads, [&](std::size_t sequence) {
       const std::size_t b = sequence / g.heads;
       const std::size_t head = sequence % g.heads;
       const host::HeadInputs<T> in(g, b, head, q, k, v);
       const auto out = host::head_rows(o, b, head, g.queries, g.queries, g.d_v, g.o_stride);
       host::for_query_blocks<T>(
-          g, in, [&](std::size_t begin, std::size_t rows, MatrixView<T> weights) {
+          g, in, [&](std::size_t begin, std::size_t rows, MatrixView<A> weights) {
             host::drop_weights(g, sequence, begin, weights);
-            host::serial_nn<T>({weights.data, rows, weights.cols},
-                               host::block(in.v, 0, weights.cols, 0, g.d_v),
-                               host::block(out, begin, rows, 0, g.d_v), false);
+            host::serial_nn<A, T, T>({weights.data, rows, weights.cols},
+                                     host::block(in.v, 0, weights.cols, 0, g.d_v),
+                                     host::block(out, begin, rows, 0, g.d_v), false);
           });
     });
   }
@@ -154,11 +157,17 @@ struct Attention<cpu> {
     parallel_for(g.batch * g.heads, [&](std::size_t sequence) {
       const std::size_t b = sequence / g.heads;
       const std::size_t head = sequence % g.heads;
+      // These two add up over the blocks of queries.
+      host::Widened<T> sum_k(host::head_rows(d_k, b, head, g.key_rows, g.keys, g.d_k, g.k_stride),
+                             false);
+      host::Widened<T> sum_v(host::head_rows(d_v, b, head, g.key_rows, g.keys, g.d_v, g.v_stride),
+                             false);
       host::head_backward<T>(g, sequence, {g, b, head, q, k, v},
                              host::head_rows(d_o, b, head, g.queries, g.queries, g.d_v, g.o_stride),
                              host::head_rows(d_q, b, head, g.queries, g.queries, g.d_k, g.q_stride),
-                             host::head_rows(d_k, b, head, g.key_rows, g.keys, g.d_k, g.k_stride),
-                             host::head_rows(d_v, b, head, g.key_rows, g.keys, g.d_v, g.v_stride));
+                             sum_k.view(), sum_v.view());
+      sum_k.store();
+      sum_v.store();
     });
   }
 };

@@ -62,17 +62,17 @@ MatrixView<T> projected_rows(const ops::AxialAttentionGeometry& g, T* qkv,
   return sequence_rows(qkv, sequence, 9 * g.channels, (3 * axis + part) * g.channels + head * d, d);
 }
 
-template <class T>
-T axial_scale(const ops::AxialAttentionGeometry& g) {
-  return static_cast<T>(1.0 / std::sqrt(static_cast<double>(g.channels / g.heads)));
+template <class A>
+A axial_scale(const ops::AxialAttentionGeometry& g) {
+  return static_cast<A>(1.0 / std::sqrt(static_cast<double>(g.channels / g.heads)));
 }
 
 /// Attention weights of a sequence into `weights` [length, length].
 template <class T>
 void axial_weights(const ops::AxialAttentionGeometry& g, MatrixView<const T> q,
-                   MatrixView<const T> k, MatrixView<T> weights) {
+                   MatrixView<const T> k, MatrixView<AccumulateOf<T>> weights) {
   serial_nt<T>(q, k, weights, false);
-  softmax_rows(weights, axial_scale<T>(g), [&](std::size_t) { return weights.cols; });
+  softmax_rows(weights, axial_scale<AccumulateOf<T>>(g), [&](std::size_t) { return weights.cols; });
 }
 
 }  // namespace vid2vox::backend::cpu
@@ -84,16 +84,17 @@ struct AxialAttention<cpu> {
   template <class T>
   static void forward(const AxialAttentionGeometry& g, const T* qkv, T* o) {
     namespace host = backend::cpu;
+    using A = AccumulateOf<T>;
     const std::size_t d = g.channels / g.heads;
     host::for_axial_sequences(g, [&](const host::AxialSequence& sequence, std::size_t axis,
                                      std::size_t head) {
       const auto rows = [&](std::size_t part) {
         return host::projected_rows(g, qkv, sequence, axis, head, part);
       };
-      Buffer<T> memory(sequence.length * sequence.length);
-      const MatrixView<T> weights(memory.data(), sequence.length, sequence.length);
+      Buffer<A> memory(sequence.length * sequence.length);
+      const MatrixView<A> weights(memory.data(), sequence.length, sequence.length);
       host::axial_weights<T>(g, rows(0), rows(1), weights);
-      host::serial_nn<T>(
+      host::serial_nn<A, T, T>(
           {memory.data(), sequence.length, sequence.length}, rows(2),
           host::sequence_rows(o, sequence, 3 * g.channels, axis * g.channels + head * d, d), false);
     });
@@ -102,6 +103,7 @@ struct AxialAttention<cpu> {
   template <class T>
   static void backward(const AxialAttentionGeometry& g, const T* qkv, const T* d_o, T* d_qkv) {
     namespace host = backend::cpu;
+    using A = AccumulateOf<T>;
     const std::size_t d = g.channels / g.heads;
     host::for_axial_sequences(
         g, [&](const host::AxialSequence& sequence, std::size_t axis, std::size_t head) {
@@ -111,17 +113,17 @@ struct AxialAttention<cpu> {
           const auto upstream =
               host::sequence_rows(d_o, sequence, 3 * g.channels, axis * g.channels + head * d, d);
           const std::size_t length = sequence.length;
-          Buffer<T> memory(2 * length * length);
-          const MatrixView<T> weights(memory.data(), length, length);
-          const MatrixView<T> d_weights(memory.data() + length * length, length, length);
-          const MatrixView<const T> p(weights.data, length, length);
-          const MatrixView<const T> d_scores(d_weights.data, length, length);
+          Buffer<A> memory(2 * length * length);
+          const MatrixView<A> weights(memory.data(), length, length);
+          const MatrixView<A> d_weights(memory.data() + length * length, length, length);
+          const MatrixView<const A> p(weights.data, length, length);
+          const MatrixView<const A> d_scores(d_weights.data, length, length);
           host::axial_weights<T>(g, rows(qkv, 0), rows(qkv, 1), weights);
-          host::serial_nt<T>(upstream, rows(qkv, 2), d_weights, false);
-          host::softmax_backward_rows(p, host::axial_scale<T>(g), d_weights);
-          host::serial_nn<T>(d_scores, rows(qkv, 1), rows(d_qkv, 0), false);
-          host::serial_tn<T>(d_scores, rows(qkv, 0), rows(d_qkv, 1), false);
-          host::serial_tn<T>(p, upstream, rows(d_qkv, 2), false);
+          host::serial_nt<T, T, A>(upstream, rows(qkv, 2), d_weights, false);
+          host::softmax_backward_rows(p, host::axial_scale<A>(g), d_weights);
+          host::serial_nn<A, T, T>(d_scores, rows(qkv, 1), rows(d_qkv, 0), false);
+          host::serial_tn<A, T, T>(d_scores, rows(qkv, 0), rows(d_qkv, 1), false);
+          host::serial_tn<A, T, T>(p, upstream, rows(d_qkv, 2), false);
         });
   }
 };

@@ -73,6 +73,28 @@ std::int32_t rescore(std::size_t dim, std::size_t codes, const T* z, const T* em
   return nearest;
 }
 
+/// Adds the number of rows of each code to counts [codes], and their sum to sums [codes, dim].
+template <class A>
+void assigned_sums(std::size_t rows, std::size_t dim, const std::int32_t* index, const A* z,
+                   A* counts, A* sums) {
+  for (std::size_t row = 0; row < rows; ++row) {
+    const auto code = static_cast<std::size_t>(index[row]);
+    counts[code] += A(1);
+    for (std::size_t i = 0; i < dim; ++i) sums[code * dim + i] += z[row * dim + i];
+  }
+}
+
+/// The new vector of a code that starts anew.
+template <class A>
+void draw_code_vector(const ops::CodebookDraw& draw, std::size_t dim, std::size_t code, const A* z,
+                      A* vector) {
+  const A* row = z + draw.row(code) * dim;
+  for (std::size_t i = 0; i < dim; ++i) {
+    const double jitter = draw.sd > 0 ? draw.sd * draw.noise.normal(code * dim + i) : 0.0;
+    vector[i] = row[i] + static_cast<A>(jitter);
+  }
+}
+
 }  // namespace vid2vox::backend::cpu
 
 namespace vid2vox::ops {
@@ -111,24 +133,60 @@ struct Codebook<cpu> {
     });
   }
 
-  template <class T>
+  template <class A, class Out>
   static void gather(std::size_t rows, std::size_t dim, const std::int32_t* index,
-                     const T* embeddings, T* y) {
+                     const A* embeddings, Out* y) {
     backend::cpu::for_each_index(rows, [=](std::size_t row) {
-      std::copy_n(embeddings + static_cast<std::size_t>(index[row]) * dim, dim, y + row * dim);
+      const A* code = embeddings + static_cast<std::size_t>(index[row]) * dim;
+      for (std::size_t i = 0; i < dim; ++i) y[row * dim + i] = static_cast<Out>(code[i]);
     });
   }
 
-  template <class T>
-  static void assigned_sums(std::size_t rows, std::size_t dim, std::size_t codes,
-                            const std::int32_t* index, const T* z, T* counts, T* sums) {
-    std::fill_n(counts, codes, T(0));
-    std::fill_n(sums, codes * dim, T(0));
-    for (std::size_t row = 0; row < rows; ++row) {
-      const auto code = static_cast<std::size_t>(index[row]);
-      counts[code] += T(1);
-      for (std::size_t i = 0; i < dim; ++i) sums[code * dim + i] += z[row * dim + i];
+  template <class A>
+  static void start(std::size_t rows, std::size_t dim, std::size_t codes, const A* z, A* n,
+                    A* average, A* embeddings, const RandomKey& key) {
+    if (std::any_of(n, n + codes, [](A count) { return count != A(0); })) return;
+    const CodebookDraw draw(key, rows, dim, codes);
+    for (std::size_t code = 0; code < codes; ++code) {
+      backend::cpu::draw_code_vector(draw, dim, code, z, embeddings + code * dim);
     }
+    std::copy_n(embeddings, codes * dim, average);
+    std::fill_n(n, codes, A(1));
+  }
+
+  template <class A>
+  static void update(std::size_t rows, std::size_t dim, std::size_t codes,
+                     const std::int32_t* index, const A* z, A* n, A* average, A* embeddings,
+                     const RandomKey& key) {
+    Buffer<A> counts(codes);
+    Buffer<A> sums(codes * dim);
+    backend::cpu::assigned_sums(rows, dim, index, z, counts.data(), sums.data());
+    const A decay = static_cast<A>(kCodebookDecay);
+    const A gain = static_cast<A>(1 - kCodebookDecay);
+    double total = 0;
+    for (std::size_t k = 0; k < codes; ++k) {
+      n[k] = decay * n[k] + gain * counts[k];
+      total += static_cast<double>(n[k]);
+    }
+    const CodebookDraw draw(key, rows, dim, codes);
+    for (std::size_t k = 0; k < codes; ++k) {
+      const double weight = (static_cast<double>(n[k]) + kCodebookSmoothing) /
+                            (total + static_cast<double>(codes) * kCodebookSmoothing) * total;
+      for (std::size_t i = k * dim; i < (k + 1) * dim; ++i) {
+        average[i] = decay * average[i] + gain * sums[i];
+        embeddings[i] = average[i] / static_cast<A>(weight);
+      }
+      if (n[k] < A(1)) {
+        backend::cpu::draw_code_vector(draw, dim, k, z, embeddings + k * dim);
+      }
+    }
+  }
+
+  static void perplexity(std::size_t rows, std::size_t codes, const std::int32_t* index,
+                         double* out) {
+    std::vector<double> usage(codes, 0.0);
+    for (std::size_t row = 0; row < rows; ++row) usage[static_cast<std::size_t>(index[row])] += 1;
+    *out = perplexity_of_counts(usage);
   }
 
  private:

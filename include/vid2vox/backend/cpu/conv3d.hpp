@@ -119,7 +119,7 @@ void gather_product(const Gather& gather, const T* source, const T* weights,
   parallel_ranges(gather.rows(), kTileRows, [&](std::size_t begin, std::size_t end) {
     const std::size_t rows = end - begin;
     Buffer<T> tile(rows * std::min(group, gather.pairs()) * width);
-    Buffer<T> sum(rows * out_channels);
+    Buffer<AccumulateOf<T>> sum(rows * out_channels);
     for (std::size_t pair = 0; pair < gather.pairs(); pair += group) {
       const std::size_t pair_end = std::min(pair + group, gather.pairs());
       const std::size_t cols = (pair_end - pair) * width;
@@ -185,7 +185,10 @@ Buffer<T> phase_weights(const ops::Conv3dGeometry& g, const Gather& gather, cons
     for (const int kh : gather.axis[1].kernel) {
       for (const int kw : gather.axis[2].kernel) {
         const auto tap = static_cast<std::size_t>((kt * g.kernel.h + kh) * g.kernel.w + kw);
-        eigen_view(target, out, in, in) = eigen_view(w + tap * in * out, in, out, out).transpose();
+        const T* source = w + tap * in * out;
+        for (std::size_t i = 0; i < in; ++i) {
+          for (std::size_t o = 0; o < out; ++o) target[o * in + i] = source[i * out + o];
+        }
         target += in * out;
       }
     }
@@ -200,24 +203,25 @@ namespace vid2vox::ops {
 template <>
 struct Conv3d<cpu> {
   template <class T>
-  static void forward(const Conv3dGeometry& g, const T* x, const T* w, const T* bias, T* y) {
+  static void forward(const Conv3dGeometry& g, const T* x, const T* w, const AccumulateOf<T>* bias,
+                      T* y) {
     const auto out = static_cast<std::size_t>(g.out_channels);
-    const auto store = [=](std::size_t row, const T* values) {
+    const auto store = [=](std::size_t row, const AccumulateOf<T>* values) {
       write_row(values, bias, out, y + row * out);
     };
     backend::cpu::gather_product(backend::cpu::forward_gather(g), x, w, out, store);
   }
 
   template <class T>
-  static void data_gradient(const Conv3dGeometry& g, const T* dy, const T* w, const T* bias,
-                            T* dx) {
+  static void data_gradient(const Conv3dGeometry& g, const T* dy, const T* w,
+                            const AccumulateOf<T>* bias, T* dx) {
     const auto in = static_cast<std::size_t>(g.in_channels);
     for (int t = 0; t < std::min(g.stride.t, g.in.t); ++t) {
       for (int h = 0; h < std::min(g.stride.h, g.in.h); ++h) {
         for (int w_phase = 0; w_phase < std::min(g.stride.w, g.in.w); ++w_phase) {
           const auto gather = backend::cpu::phase_gather(g, {t, h, w_phase});
           const auto weights = backend::cpu::phase_weights(g, gather, w);
-          const auto store = [&, t, h, w_phase](std::size_t row, const T* values) {
+          const auto store = [&, t, h, w_phase](std::size_t row, const AccumulateOf<T>* values) {
             const auto at = backend::cpu::grid_position(gather, row);
             const std::size_t position = ((at.batch * static_cast<std::size_t>(g.in.t) +
                                            static_cast<std::size_t>(at.t * g.stride.t + t)) *
@@ -235,7 +239,8 @@ struct Conv3d<cpu> {
 
   /// Parallel over groups of taps, each of which owns its rows of dw.
   template <class T>
-  static void weight_gradient(const Conv3dGeometry& g, const T* x, const T* dy, T* dw) {
+  static void weight_gradient(const Conv3dGeometry& g, const T* x, const T* dy,
+                              AccumulateOf<T>* dw) {
     constexpr std::size_t kRows = 512;
     constexpr std::size_t kNarrowestGroup =
         32;  // columns below which a product is not worth a call
@@ -258,11 +263,12 @@ struct Conv3d<cpu> {
 
  private:
   template <class T>
-  static void write_row(const T* values, const T* bias, std::size_t channels, T* target) {
+  static void write_row(const AccumulateOf<T>* values, const AccumulateOf<T>* bias,
+                        std::size_t channels, T* target) {
     if (bias == nullptr) {
-      std::copy_n(values, channels, target);
+      for (std::size_t c = 0; c < channels; ++c) target[c] = static_cast<T>(values[c]);
     } else {
-      for (std::size_t c = 0; c < channels; ++c) target[c] = values[c] + bias[c];
+      for (std::size_t c = 0; c < channels; ++c) target[c] = static_cast<T>(values[c] + bias[c]);
     }
   }
 };

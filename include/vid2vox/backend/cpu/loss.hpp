@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "vid2vox/backend/cpu/norm.hpp"
 #include "vid2vox/ops/loss.hpp"
@@ -12,8 +13,8 @@ namespace vid2vox::ops {
 
 template <>
 struct Loss<cpu> {
-  template <class T>
-  static double squared_error(std::size_t n, const T* a, const T* b) {
+  template <class X>
+  static void squared_error(std::size_t n, const X* a, const X* b, double* out) {
     constexpr std::size_t kRow = 256;
     const std::size_t rows = (n + kRow - 1) / kRow;
     const auto sum =
@@ -25,37 +26,46 @@ struct Loss<cpu> {
             return difference * difference;
           });
         });
-    return sum[0] / static_cast<double>(n);
+    *out = sum[0] / static_cast<double>(n);
+  }
+
+  template <class X, class T>
+  static void squared_error_gradient(std::size_t n, const X* a, const X* b, double weight, T* da) {
+    using A = AccumulateOf<T>;
+    const A factor = static_cast<A>(2 * weight / static_cast<double>(n));
+    backend::cpu::for_each_index(
+        n, [=](std::size_t i) { da[i] = static_cast<T>(da[i] + factor * (a[i] - b[i])); });
   }
 
   template <class T>
-  static void squared_error_gradient(std::size_t n, const T* a, const T* b, double weight, T* da) {
-    const T factor = static_cast<T>(2 * weight / static_cast<double>(n));
-    backend::cpu::for_each_index(n, [=](std::size_t i) { da[i] += factor * (a[i] - b[i]); });
-  }
-
-  template <class T>
-  static double cross_entropy(std::size_t rows, std::size_t classes, const T* logits,
-                              const std::int32_t* target, T* d_logits) {
-    const T scale = static_cast<T>(1.0 / static_cast<double>(rows));
+  static void cross_entropy(std::size_t rows, std::size_t classes, const T* logits,
+                            const std::int32_t* target, T* d_logits, double* out,
+                            double gradient_scale = 1) {
+    using A = AccumulateOf<T>;
+    const A scale = static_cast<A>(gradient_scale / static_cast<double>(rows));
     const auto sum =
         backend::cpu::sum_over_rows<double>(rows, 1, [=](std::size_t row, double* total) {
           const T* logit = logits + row * classes;
           const auto label = static_cast<std::size_t>(target[row]);
-          const T label_logit = logit[label];
-          const T largest = *std::max_element(logit, logit + classes);
-          const T denominator = backend::cpu::lane_sum<T>(
+          const A label_logit = logit[label];
+          const A largest = *std::max_element(logit, logit + classes);
+          const A denominator = backend::cpu::lane_sum<A>(
               classes, [=](std::size_t i) { return std::exp(logit[i] - largest); });
           *total += std::log(static_cast<double>(denominator)) + static_cast<double>(largest) -
                     static_cast<double>(label_logit);
           if (d_logits == nullptr) return;
           T* gradient = d_logits + row * classes;
           for (std::size_t i = 0; i < classes; ++i) {
-            gradient[i] = std::exp(logit[i] - largest) / denominator * scale;
+            gradient[i] = static_cast<T>(std::exp(logit[i] - largest) / denominator * scale);
           }
-          gradient[label] -= scale;
+          if constexpr (std::is_same_v<T, A>) {
+            gradient[label] -= scale;
+          } else {  // the difference is rounded, not its first term
+            gradient[label] =
+                static_cast<T>((std::exp(label_logit - largest) / denominator - A(1)) * scale);
+          }
         });
-    return sum[0] / static_cast<double>(rows);
+    *out = sum[0] / static_cast<double>(rows);
   }
 };
 

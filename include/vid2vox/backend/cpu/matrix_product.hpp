@@ -2,7 +2,10 @@
 
 #include <Eigen/Core>
 #include <algorithm>
+#include <type_traits>
 
+#include "vid2vox/core/accumulate.hpp"
+#include "vid2vox/core/buffer.hpp"
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/ops/matrix_product.hpp"
 
@@ -50,31 +53,111 @@ void for_each_piece(const MatrixView<T>& c, const Product& product) {
   }
 }
 
-/// The three serial products. Every product of the backend goes through them, out of line: Eigen's
-/// kernels are then instantiated three times a type, which is most of what compiling a model costs.
-template <class T>
-[[gnu::noinline]] void serial_nn(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c,
-                                 bool accumulate) {
+/// The three serial products of Eigen. Every product of the backend goes through them, out of
+/// line: Eigen's kernels are then instantiated three times a type, which is most of what compiling
+/// a model costs.
+template <class A>
+[[gnu::noinline]] void eigen_nn(MatrixView<const A> a, MatrixView<const A> b, MatrixView<A> c,
+                                bool accumulate) {
   auto target = eigen_view(c.data, c.rows, c.cols, c.stride);
   if (!accumulate) target.setZero();
   target.noalias() +=
       eigen_view(a.data, a.rows, a.cols, a.stride) * eigen_view(b.data, b.rows, b.cols, b.stride);
 }
-template <class T>
-[[gnu::noinline]] void serial_nt(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c,
-                                 bool accumulate) {
+template <class A>
+[[gnu::noinline]] void eigen_nt(MatrixView<const A> a, MatrixView<const A> b, MatrixView<A> c,
+                                bool accumulate) {
   auto target = eigen_view(c.data, c.rows, c.cols, c.stride);
   if (!accumulate) target.setZero();
   target.noalias() += eigen_view(a.data, a.rows, a.cols, a.stride) *
                       eigen_view(b.data, b.rows, b.cols, b.stride).transpose();
 }
-template <class T>
-[[gnu::noinline]] void serial_tn(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c,
-                                 bool accumulate) {
+template <class A>
+[[gnu::noinline]] void eigen_tn(MatrixView<const A> a, MatrixView<const A> b, MatrixView<A> c,
+                                bool accumulate) {
   auto target = eigen_view(c.data, c.rows, c.cols, c.stride);
   if (!accumulate) target.setZero();
   target.noalias() += eigen_view(a.data, a.rows, a.cols, a.stride).transpose() *
                       eigen_view(b.data, b.rows, b.cols, b.stride);
+}
+
+template <class From, class To>
+void convert_matrix(MatrixView<From> from, MatrixView<To> to) {
+  for (std::size_t row = 0; row < from.rows; ++row) {
+    for (std::size_t col = 0; col < from.cols; ++col) {
+      to.data[row * to.stride + col] = static_cast<To>(from.data[row * from.stride + col]);
+    }
+  }
+}
+
+/// A matrix in the type that products accumulate in: itself, or a copy of 16-bit numbers.
+template <class T>
+class Widened {
+ public:
+  using A = AccumulateOf<T>;
+  explicit Widened(MatrixView<T> matrix, bool load = true)
+      : matrix_(matrix), copy_(kIsCopy ? matrix.rows * matrix.cols : 0) {
+    if constexpr (kIsCopy) {
+      if (load) convert_matrix(matrix_, view());
+    }
+  }
+  MatrixView<A> view() {
+    if constexpr (kIsCopy) {
+      return {copy_.data(), matrix_.rows, matrix_.cols};
+    } else {
+      return matrix_;
+    }
+  }
+  /// Rounds the copy to the matrix.
+  void store() {
+    if constexpr (kIsCopy) convert_matrix(view(), matrix_);
+  }
+
+ private:
+  static constexpr bool kIsCopy = !std::is_same_v<T, A>;
+  MatrixView<T> matrix_;
+  Buffer<A> copy_;
+};
+
+/// `matrix` if it is of the accumulate type, else its copy in `memory`.
+template <class T>
+MatrixView<const AccumulateOf<T>> widened_input(MatrixView<const T> matrix,
+                                                Buffer<AccumulateOf<T>>& memory) {
+  if constexpr (std::is_same_v<T, AccumulateOf<T>>) {
+    return matrix;
+  } else {
+    convert_matrix(matrix, MatrixView<AccumulateOf<T>>(memory.data(), matrix.rows, matrix.cols));
+    return {memory.data(), matrix.rows, matrix.cols};
+  }
+}
+
+template <class L, class R, class Out, class Product>
+void widened_product(MatrixView<const L> a, MatrixView<const R> b, MatrixView<Out> c,
+                     bool accumulate, const Product& product) {
+  using A = AccumulateOf<L>;
+  if constexpr (std::is_same_v<L, A> && std::is_same_v<R, A> && std::is_same_v<Out, A>) {
+    product(a, b, c, accumulate);
+  } else {
+    Buffer<A> a_copy(std::is_same_v<L, A> ? 0 : a.rows * a.cols);
+    Buffer<A> b_copy(std::is_same_v<R, A> ? 0 : b.rows * b.cols);
+    Widened<Out> result(c, accumulate);
+    product(widened_input(a, a_copy), widened_input(b, b_copy), result.view(), accumulate);
+    result.store();
+  }
+}
+
+/// c = op(a) op(b) or c += op(a) op(b), serial, summed in A; L, R and Out are storage types or A.
+template <class L, class R = L, class Out = AccumulateOf<L>>
+void serial_nn(MatrixView<const L> a, MatrixView<const R> b, MatrixView<Out> c, bool accumulate) {
+  widened_product(a, b, c, accumulate, eigen_nn<AccumulateOf<L>>);
+}
+template <class L, class R = L, class Out = AccumulateOf<L>>
+void serial_nt(MatrixView<const L> a, MatrixView<const R> b, MatrixView<Out> c, bool accumulate) {
+  widened_product(a, b, c, accumulate, eigen_nt<AccumulateOf<L>>);
+}
+template <class L, class R = L, class Out = AccumulateOf<L>>
+void serial_tn(MatrixView<const L> a, MatrixView<const R> b, MatrixView<Out> c, bool accumulate) {
+  widened_product(a, b, c, accumulate, eigen_tn<AccumulateOf<L>>);
 }
 
 /// Part of a matrix.
@@ -90,34 +173,37 @@ namespace vid2vox::ops {
 
 template <>
 struct MatrixProduct<cpu> {
-  template <class T>
-  static void nn(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, bool accumulate) {
+  template <class T, class Out = T>
+  static void nn(MatrixView<const T> a, MatrixView<const T> b, MatrixView<Out> c, bool accumulate) {
     namespace host = backend::cpu;
-    host::for_each_piece(c, [&](std::size_t row, std::size_t rows, std::size_t col,
-                                std::size_t cols) {
-      host::serial_nn<T>(host::block(a, row, rows, 0, a.cols), host::block(b, 0, b.rows, col, cols),
-                         host::block(c, row, rows, col, cols), accumulate);
-    });
+    host::for_each_piece(
+        c, [&](std::size_t row, std::size_t rows, std::size_t col, std::size_t cols) {
+          host::serial_nn<T, T, Out>(host::block(a, row, rows, 0, a.cols),
+                                     host::block(b, 0, b.rows, col, cols),
+                                     host::block(c, row, rows, col, cols), accumulate);
+        });
   }
 
-  template <class T>
-  static void nt(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, bool accumulate) {
+  template <class T, class Out = T>
+  static void nt(MatrixView<const T> a, MatrixView<const T> b, MatrixView<Out> c, bool accumulate) {
     namespace host = backend::cpu;
-    host::for_each_piece(c, [&](std::size_t row, std::size_t rows, std::size_t col,
-                                std::size_t cols) {
-      host::serial_nt<T>(host::block(a, row, rows, 0, a.cols), host::block(b, col, cols, 0, b.cols),
-                         host::block(c, row, rows, col, cols), accumulate);
-    });
+    host::for_each_piece(
+        c, [&](std::size_t row, std::size_t rows, std::size_t col, std::size_t cols) {
+          host::serial_nt<T, T, Out>(host::block(a, row, rows, 0, a.cols),
+                                     host::block(b, col, cols, 0, b.cols),
+                                     host::block(c, row, rows, col, cols), accumulate);
+        });
   }
 
-  template <class T>
-  static void tn(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, bool accumulate) {
+  template <class T, class Out = T>
+  static void tn(MatrixView<const T> a, MatrixView<const T> b, MatrixView<Out> c, bool accumulate) {
     namespace host = backend::cpu;
-    host::for_each_piece(c, [&](std::size_t row, std::size_t rows, std::size_t col,
-                                std::size_t cols) {
-      host::serial_tn<T>(host::block(a, 0, a.rows, row, rows), host::block(b, 0, b.rows, col, cols),
-                         host::block(c, row, rows, col, cols), accumulate);
-    });
+    host::for_each_piece(
+        c, [&](std::size_t row, std::size_t rows, std::size_t col, std::size_t cols) {
+          host::serial_tn<T, T, Out>(host::block(a, 0, a.rows, row, rows),
+                                     host::block(b, 0, b.rows, col, cols),
+                                     host::block(c, row, rows, col, cols), accumulate);
+        });
   }
 };
 

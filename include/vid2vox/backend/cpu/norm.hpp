@@ -54,18 +54,19 @@ T inverse_sd_slope(T variance) {
   return T(-0.5) / (root * root * root);
 }
 
-template <class T>
+template <class A>
 struct RowMoments {
-  T mean;
-  T variance;
+  A mean;
+  A variance;
 };
 
 template <class T>
-RowMoments<T> row_moments(const T* row, std::size_t n) {
-  const T count = static_cast<T>(n);
-  const T mean = lane_sum<T>(n, [=](std::size_t i) { return row[i]; }) / count;
-  const T variance =
-      lane_sum<T>(n, [=](std::size_t i) { return (row[i] - mean) * (row[i] - mean); }) / count;
+RowMoments<AccumulateOf<T>> row_moments(const T* row, std::size_t n) {
+  using A = AccumulateOf<T>;
+  const A count = static_cast<A>(n);
+  const A mean = lane_sum<A>(n, [=](std::size_t i) { return row[i]; }) / count;
+  const A variance =
+      lane_sum<A>(n, [=](std::size_t i) { return (row[i] - mean) * (row[i] - mean); }) / count;
   return {mean, variance};
 }
 
@@ -76,43 +77,68 @@ namespace vid2vox::ops {
 template <>
 struct BatchNorm<cpu> {
   template <class T>
-  static void statistics(std::size_t rows, std::size_t channels, const T* x, T* mean, T* variance) {
+  static void statistics(std::size_t rows, std::size_t channels, const T* x, AccumulateOf<T>* mean,
+                         AccumulateOf<T>* variance) {
+    using A = AccumulateOf<T>;
     const double count = static_cast<double>(rows);
-    const auto sums = backend::cpu::sum_over_rows<T>(rows, channels, [=](std::size_t row, T* sum) {
+    const auto sums = backend::cpu::sum_over_rows<A>(rows, channels, [=](std::size_t row, A* sum) {
       for (std::size_t c = 0; c < channels; ++c) sum[c] += x[row * channels + c];
     });
-    for (std::size_t c = 0; c < channels; ++c) mean[c] = static_cast<T>(sums[c] / count);
+    for (std::size_t c = 0; c < channels; ++c) mean[c] = static_cast<A>(sums[c] / count);
     const auto squares =
-        backend::cpu::sum_over_rows<T>(rows, channels, [=](std::size_t row, T* sum) {
+        backend::cpu::sum_over_rows<A>(rows, channels, [=](std::size_t row, A* sum) {
           for (std::size_t c = 0; c < channels; ++c) {
-            const T centred = x[row * channels + c] - mean[c];
+            const A centred = x[row * channels + c] - mean[c];
             sum[c] += centred * centred;
           }
         });
-    for (std::size_t c = 0; c < channels; ++c) variance[c] = static_cast<T>(squares[c] / count);
+    for (std::size_t c = 0; c < channels; ++c) variance[c] = static_cast<A>(squares[c] / count);
+  }
+
+  template <class A>
+  static void update_running(std::size_t rows, std::size_t channels, double momentum, const A* mean,
+                             const A* variance, A* running_mean, A* running_variance, A* batches) {
+    const A rate = static_cast<A>(momentum);
+    const double count = static_cast<double>(rows);
+    const A unbiased = static_cast<A>(count / (count > 1 ? count - 1 : 1));
+    for (std::size_t c = 0; c < channels; ++c) {
+      running_mean[c] += rate * (mean[c] - running_mean[c]);
+      running_variance[c] += rate * (variance[c] * unbiased - running_variance[c]);
+    }
+    *batches += A(1);
+  }
+
+  template <class A>
+  static void inverse_sd(std::size_t channels, double epsilon, const A* variance, A* result) {
+    for (std::size_t c = 0; c < channels; ++c) {
+      result[c] = A(1) / std::sqrt(variance[c] + static_cast<A>(epsilon));
+    }
   }
 
   template <class T>
-  static void apply(std::size_t rows, std::size_t channels, const T* x, const T* mean,
-                    const T* inverse_sd, const T* gain, const T* bias, T* y) {
-    parallel_ranges(rows, backend::cpu::row_grain(channels),
-                    [=](std::size_t begin, std::size_t end) {
-                      for (std::size_t row = begin; row < end; ++row) {
-                        for (std::size_t c = 0; c < channels; ++c) {
-                          y[row * channels + c] =
-                              (x[row * channels + c] - mean[c]) * inverse_sd[c] * gain[c] + bias[c];
-                        }
-                      }
-                    });
+  static void apply(std::size_t rows, std::size_t channels, const T* x, const AccumulateOf<T>* mean,
+                    const AccumulateOf<T>* inverse_sd, const AccumulateOf<T>* gain,
+                    const AccumulateOf<T>* bias, T* y) {
+    parallel_ranges(
+        rows, backend::cpu::row_grain(channels), [=](std::size_t begin, std::size_t end) {
+          for (std::size_t row = begin; row < end; ++row) {
+            for (std::size_t c = 0; c < channels; ++c) {
+              y[row * channels + c] = static_cast<T>(
+                  (x[row * channels + c] - mean[c]) * inverse_sd[c] * gain[c] + bias[c]);
+            }
+          }
+        });
   }
 
   template <class T>
-  static void backward(std::size_t rows, std::size_t channels, const T* x, const T* mean,
-                       const T* inverse_sd, const T* gain, const T* dy, T* dx, T* d_gain, T* d_bias,
-                       bool batch_statistics) {
+  static void backward(std::size_t rows, std::size_t channels, const T* x,
+                       const AccumulateOf<T>* mean, const AccumulateOf<T>* inverse_sd,
+                       const AccumulateOf<T>* gain, const T* dy, T* dx, AccumulateOf<T>* d_gain,
+                       AccumulateOf<T>* d_bias, bool batch_statistics) {
+    using A = AccumulateOf<T>;
     // sums[0..C) = sum dy, sums[C..2C) = sum dy * normalised x
     const auto sums =
-        backend::cpu::sum_over_rows<T>(rows, 2 * channels, [=](std::size_t row, T* sum) {
+        backend::cpu::sum_over_rows<A>(rows, 2 * channels, [=](std::size_t row, A* sum) {
           const T* x_row = x + row * channels;
           const T* dy_row = dy + row * channels;
           for (std::size_t c = 0; c < channels; ++c) {
@@ -120,79 +146,84 @@ struct BatchNorm<cpu> {
             sum[channels + c] += dy_row[c] * (x_row[c] - mean[c]) * inverse_sd[c];
           }
         });
-    std::vector<T> mean_dy(channels);
-    std::vector<T> mean_dy_x(channels);
+    std::vector<A> mean_dy(channels);
+    std::vector<A> mean_dy_x(channels);
     for (std::size_t c = 0; c < channels; ++c) {
-      d_bias[c] += static_cast<T>(sums[c]);
-      d_gain[c] += static_cast<T>(sums[channels + c]);
+      d_bias[c] += static_cast<A>(sums[c]);
+      d_gain[c] += static_cast<A>(sums[channels + c]);
       if (batch_statistics) {
-        mean_dy[c] = static_cast<T>(sums[c] / static_cast<double>(rows));
-        mean_dy_x[c] = static_cast<T>(sums[channels + c] / static_cast<double>(rows));
+        mean_dy[c] = static_cast<A>(sums[c] / static_cast<double>(rows));
+        mean_dy_x[c] = static_cast<A>(sums[channels + c] / static_cast<double>(rows));
       }
     }
-    parallel_ranges(
-        rows, backend::cpu::row_grain(channels), [&](std::size_t begin, std::size_t end) {
-          for (std::size_t row = begin; row < end; ++row) {
-            for (std::size_t c = 0; c < channels; ++c) {
-              const std::size_t i = row * channels + c;
-              const T normalised = (x[i] - mean[c]) * inverse_sd[c];
-              dx[i] = gain[c] * inverse_sd[c] * (dy[i] - mean_dy[c] - normalised * mean_dy_x[c]);
-            }
-          }
-        });
+    parallel_ranges(rows, backend::cpu::row_grain(channels),
+                    [&](std::size_t begin, std::size_t end) {
+                      for (std::size_t row = begin; row < end; ++row) {
+                        for (std::size_t c = 0; c < channels; ++c) {
+                          const std::size_t i = row * channels + c;
+                          const A normalised = (x[i] - mean[c]) * inverse_sd[c];
+                          dx[i] = static_cast<T>(gain[c] * inverse_sd[c] *
+                                                 (dy[i] - mean_dy[c] - normalised * mean_dy_x[c]));
+                        }
+                      }
+                    });
   }
 };
 
 template <>
 struct LayerNorm<cpu> {
   template <LayerNormEpsilon E, class T>
-  static void forward(std::size_t rows, std::size_t channels, const T* x, const T* gain,
-                      const T* bias, T* y) {
-    parallel_ranges(rows, backend::cpu::row_grain(channels),
-                    [=](std::size_t begin, std::size_t end) {
-                      for (std::size_t row = begin; row < end; ++row) {
-                        const T* x_row = x + row * channels;
-                        T* y_row = y + row * channels;
-                        const auto moments = backend::cpu::row_moments(x_row, channels);
-                        const T scale = backend::cpu::inverse_sd<E>(moments.variance);
-                        for (std::size_t c = 0; c < channels; ++c) {
-                          y_row[c] = (x_row[c] - moments.mean) * scale * gain[c] + bias[c];
-                        }
-                      }
-                    });
+  static void forward(std::size_t rows, std::size_t channels, const T* x,
+                      const AccumulateOf<T>* gain, const AccumulateOf<T>* bias, T* y) {
+    using A = AccumulateOf<T>;
+    parallel_ranges(
+        rows, backend::cpu::row_grain(channels), [=](std::size_t begin, std::size_t end) {
+          for (std::size_t row = begin; row < end; ++row) {
+            const T* x_row = x + row * channels;
+            T* y_row = y + row * channels;
+            const auto moments = backend::cpu::row_moments(x_row, channels);
+            const A scale = backend::cpu::inverse_sd<E>(moments.variance);
+            for (std::size_t c = 0; c < channels; ++c) {
+              y_row[c] = static_cast<T>((x_row[c] - moments.mean) * scale * gain[c] + bias[c]);
+            }
+          }
+        });
   }
 
   /// With u = x - mean and s(v) = inverse_sd(v): dx = s g' + u * 2 s'(v)/n * sum(g' u) - mean of
   /// the first term, where g' = dy * gain. (The second term's mean over channels is zero.)
   template <LayerNormEpsilon E, class T>
-  static void backward(std::size_t rows, std::size_t channels, const T* x, const T* gain,
-                       const T* dy, T* dx, T* d_gain, T* d_bias) {
+  static void backward(std::size_t rows, std::size_t channels, const T* x,
+                       const AccumulateOf<T>* gain, const T* dy, T* dx, AccumulateOf<T>* d_gain,
+                       AccumulateOf<T>* d_bias) {
+    using A = AccumulateOf<T>;
     const auto sums =
-        backend::cpu::sum_over_rows<T>(rows, 2 * channels, [=](std::size_t row, T* sum) {
+        backend::cpu::sum_over_rows<A>(rows, 2 * channels, [=](std::size_t row, A* sum) {
           const T* x_row = x + row * channels;
           const T* dy_row = dy + row * channels;
           T* dx_row = dx + row * channels;
-          const T count = static_cast<T>(channels);
+          const A count = static_cast<A>(channels);
           const auto moments = backend::cpu::row_moments(x_row, channels);
-          const T scale = backend::cpu::inverse_sd<E>(moments.variance);
-          const T total = backend::cpu::lane_sum<T>(
+          const A scale = backend::cpu::inverse_sd<E>(moments.variance);
+          const A total = backend::cpu::lane_sum<A>(
               channels, [=](std::size_t c) { return dy_row[c] * gain[c]; });
-          const T inner = backend::cpu::lane_sum<T>(channels, [=](std::size_t c) {
+          const A inner = backend::cpu::lane_sum<A>(channels, [=](std::size_t c) {
             return dy_row[c] * gain[c] * (x_row[c] - moments.mean);
           });
-          const T slope =
-              T(2) * backend::cpu::inverse_sd_slope<E>(moments.variance) * inner / count;
+          const A slope =
+              A(2) * backend::cpu::inverse_sd_slope<E>(moments.variance) * inner / count;
           for (std::size_t c = 0; c < channels; ++c) {
-            const T centred = x_row[c] - moments.mean;
-            const T upstream = dy_row[c];
+            const A centred = x_row[c] - moments.mean;
+            const A upstream = dy_row[c];
             sum[c] += upstream * centred * scale;
             sum[channels + c] += upstream;
-            dx_row[c] = scale * (upstream * gain[c] - total / count) + centred * slope;
+            dx_row[c] =
+                static_cast<T>(scale * (upstream * gain[c] - total / count) + centred * slope);
           }
         });
     for (std::size_t c = 0; c < channels; ++c) {
-      d_gain[c] += static_cast<T>(sums[c]);
-      d_bias[c] += static_cast<T>(sums[channels + c]);
+      d_gain[c] += static_cast<A>(sums[c]);
+      d_bias[c] += static_cast<A>(sums[channels + c]);
     }
   }
 };

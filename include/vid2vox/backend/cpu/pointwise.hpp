@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "vid2vox/core/accumulate.hpp"
 #include "vid2vox/core/buffer.hpp"
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/core/random.hpp"
@@ -60,8 +61,8 @@ constexpr std::uint32_t dropout_threshold(double probability) {
 /// y[i] = 0 or x[i] * scale by the random word of element first + i, for i in [0, count). x may be
 /// y.
 template <class T>
-void apply_dropout(const RandomKey& key, std::uint32_t threshold, T scale, std::uint64_t first,
-                   std::size_t count, const T* x, T* y) {
+void apply_dropout(const RandomKey& key, std::uint32_t threshold, AccumulateOf<T> scale,
+                   std::uint64_t first, std::size_t count, const T* x, T* y) {
   constexpr std::size_t kChunk = 1024;
   std::array<std::uint32_t, kChunk + 4> words;
   for (std::size_t done = 0; done < count; done += kChunk) {
@@ -70,7 +71,7 @@ void apply_dropout(const RandomKey& key, std::uint32_t threshold, T scale, std::
     const auto skipped = static_cast<std::size_t>(element % 4);
     key.fill_blocks(element / 4, (skipped + here + 3) / 4, words.data());
     for (std::size_t i = 0; i < here; ++i) {
-      y[done + i] = words[skipped + i] < threshold ? T(0) : x[done + i] * scale;
+      y[done + i] = words[skipped + i] < threshold ? T(0) : static_cast<T>(x[done + i] * scale);
     }
   }
 }
@@ -85,56 +86,77 @@ struct Pointwise<cpu> {
 
   template <class T>
   static void relu(std::size_t n, const T* x, T* y) {
-    backend::cpu::for_each_index(n, [=](std::size_t i) { y[i] = x[i] > T(0) ? x[i] : T(0); });
+    backend::cpu::for_each_index(n, [=](std::size_t i) { y[i] = x[i] > 0 ? x[i] : T(0); });
   }
   template <class T>
   static void relu_backward(std::size_t n, const T* x, const T* dy, T* dx) {
-    backend::cpu::for_each_index(n, [=](std::size_t i) { dx[i] = x[i] > T(0) ? dy[i] : T(0); });
+    backend::cpu::for_each_index(n, [=](std::size_t i) { dx[i] = x[i] > 0 ? dy[i] : T(0); });
   }
   template <class T>
   static void gelu2(std::size_t n, const T* x, T* y) {
+    using A = AccumulateOf<T>;
     backend::cpu::for_each_index(n, [=](std::size_t i) {
-      y[i] = x[i] * backend::cpu::sigmoid(static_cast<T>(kGelu2Slope) * x[i]);
+      const A value = x[i];
+      y[i] = static_cast<T>(value * backend::cpu::sigmoid(static_cast<A>(kGelu2Slope) * value));
     });
   }
   template <class T>
   static void gelu2_backward(std::size_t n, const T* x, const T* dy, T* dx) {
+    using A = AccumulateOf<T>;
     backend::cpu::for_each_index(n, [=](std::size_t i) {
-      const T slope = static_cast<T>(kGelu2Slope);
-      const T gate = backend::cpu::sigmoid(slope * x[i]);
-      dx[i] = dy[i] * gate * (T(1) + slope * x[i] * (T(1) - gate));
+      const A slope = static_cast<A>(kGelu2Slope);
+      const A value = x[i];
+      const A gate = backend::cpu::sigmoid(slope * value);
+      dx[i] = static_cast<T>(dy[i] * gate * (A(1) + slope * value * (A(1) - gate)));
     });
   }
   template <class T>
   static void add(std::size_t n, const T* a, const T* b, T* y) {
-    backend::cpu::for_each_index(n, [=](std::size_t i) { y[i] = a[i] + b[i]; });
+    backend::cpu::for_each_index(n, [=](std::size_t i) { y[i] = static_cast<T>(a[i] + b[i]); });
   }
   template <class T>
   static void accumulate(std::size_t n, const T* x, T* y) {
-    backend::cpu::for_each_index(n, [=](std::size_t i) { y[i] += x[i]; });
+    backend::cpu::for_each_index(n, [=](std::size_t i) { y[i] = static_cast<T>(y[i] + x[i]); });
   }
   template <class T>
-  static void add_rows(std::size_t rows, std::size_t cols, const T* bias, T* y) {
+  static void add_rows(std::size_t rows, std::size_t cols, const AccumulateOf<T>* bias, T* y) {
     const std::size_t grain = backend::cpu::kElementGrain / cols + 1;
     parallel_ranges(rows, grain, [=](std::size_t begin, std::size_t end) {
       for (std::size_t row = begin; row < end; ++row) {
-        for (std::size_t col = 0; col < cols; ++col) y[row * cols + col] += bias[col];
+        T* y_row = y + row * cols;
+        for (std::size_t col = 0; col < cols; ++col) {
+          y_row[col] = static_cast<T>(y_row[col] + bias[col]);
+        }
       }
     });
   }
   template <class T>
-  static void sum_rows(std::size_t rows, std::size_t cols, const T* x, T* sum) {
-    const auto total = backend::cpu::sum_over_rows<T>(rows, cols, [=](std::size_t row, T* sums) {
+  static void sum_rows(std::size_t rows, std::size_t cols, const T* x, AccumulateOf<T>* sum) {
+    using A = AccumulateOf<T>;
+    const auto total = backend::cpu::sum_over_rows<A>(rows, cols, [=](std::size_t row, A* sums) {
       for (std::size_t col = 0; col < cols; ++col) sums[col] += x[row * cols + col];
     });
-    for (std::size_t col = 0; col < cols; ++col) sum[col] += static_cast<T>(total[col]);
+    for (std::size_t col = 0; col < cols; ++col) sum[col] += static_cast<A>(total[col]);
   }
   template <class T>
   static void dropout(std::size_t n, double probability, const RandomKey& key, const T* x, T* y) {
     const std::uint32_t threshold = backend::cpu::dropout_threshold(probability);
-    const T scale = static_cast<T>(1.0 / (1.0 - probability));
+    const auto scale = static_cast<AccumulateOf<T>>(1.0 / (1.0 - probability));
     parallel_ranges(n, backend::cpu::kElementGrain, [&](std::size_t begin, std::size_t end) {
       backend::cpu::apply_dropout(key, threshold, scale, begin, end - begin, x + begin, y + begin);
+    });
+  }
+  template <class From, class To>
+  static void convert(std::size_t n, const From* x, To* y) {
+    backend::cpu::for_each_index(n, [=](std::size_t i) { y[i] = static_cast<To>(x[i]); });
+  }
+  template <class T>
+  static void normalize_frames(std::size_t n, const std::uint8_t* frames, T* y) {
+    using A = AccumulateOf<T>;
+    constexpr A kLargestByte = 255;
+    constexpr A kHalf = 0.5;
+    backend::cpu::for_each_index(n, [=](std::size_t i) {
+      y[i] = static_cast<T>(static_cast<A>(frames[i]) / kLargestByte - kHalf);
     });
   }
 };
