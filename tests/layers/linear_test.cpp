@@ -1,7 +1,9 @@
 #include "vid2vox/layers/linear.hpp"
 
 #include "layers/gradients.hpp"
+#include "vid2vox/backend/cpu/embedding.hpp"
 #include "vid2vox/backend/cpu/matrix_product.hpp"
+#include "vid2vox/backend/cpu/memory.hpp"
 #include "vid2vox/backend/cpu/pointwise.hpp"
 #include "vid2vox/layers/activation.hpp"
 #include "vid2vox/layers/position_embedding.hpp"
@@ -74,15 +76,15 @@ TEST_CASE("BroadcastPositionEmbedding: gradients, and the tables of t, h and w o
     });
   }
   Buffer<double> zero(kGrid.size());
-  Buffer<double> y(kGrid.size());
-  Embedding::add({parameters.data(), nullptr}, zero.data(), y.data());
+  Buffer<double> y(kGrid.size(), NAN);
+  Embedding::broadcast({parameters.data(), nullptr}, y.data());
   double token[6];
   for (std::size_t t = 0; t < 2; ++t) {
     for (std::size_t h = 0; h < 3; ++h) {
       for (std::size_t w = 0; w < 4; ++w) {
         const std::size_t raster = (t * 3 + h) * 4 + w;
         const std::size_t row[3] = {t, h, w};
-        Embedding::add_token({parameters.data(), nullptr}, raster, zero.data(), token);
+        Embedding::add_token({parameters.data(), nullptr}, 1, raster, zero.data(), token);
         for (std::size_t c = 0; c < 6; ++c) {
           const double expected =
               100 * static_cast<double>(c / 2) + static_cast<double>(2 * row[c / 2] + c % 2);

@@ -1,6 +1,7 @@
 #include "vid2vox/backend/cpu/norm.hpp"
 
 #include "layers/gradients.hpp"
+#include "vid2vox/backend/cpu/memory.hpp"
 #include "vid2vox/layers/batch_norm.hpp"
 #include "vid2vox/layers/layer_norm.hpp"
 

@@ -3,6 +3,7 @@
 #include "layers/gradients.hpp"
 #include "vid2vox/backend/cpu/axial_attention.hpp"
 #include "vid2vox/backend/cpu/conv3d.hpp"
+#include "vid2vox/backend/cpu/memory.hpp"
 #include "vid2vox/backend/cpu/norm.hpp"
 #include "vid2vox/layers/repeat.hpp"
 

@@ -3,7 +3,9 @@
 #include "vid2vox/backend/cpu/attention.hpp"
 #include "vid2vox/backend/cpu/codebook.hpp"
 #include "vid2vox/backend/cpu/conv3d.hpp"
+#include "vid2vox/backend/cpu/embedding.hpp"
 #include "vid2vox/backend/cpu/loss.hpp"
+#include "vid2vox/backend/cpu/memory.hpp"
 #include "vid2vox/backend/cpu/norm.hpp"
 #include "vid2vox/models/gpt.hpp"
 
@@ -47,11 +49,14 @@ struct Run {
   double loss() {
     Model::forward(context, state, embeddings.data(), previous.data(), next.data(), logits.data(),
                    saved.data());
-    return Model::loss(batch, logits.data(), next.data(), nullptr);
+    double loss = NAN;
+    Model::loss(context, logits.data(), next.data(), nullptr, &loss);
+    return loss;
   }
   void backward() {
     Buffer<double> d_logits(logits.size(), kPoison);
-    Model::loss(batch, logits.data(), next.data(), d_logits.data());
+    double loss = NAN;
+    Model::loss(context, logits.data(), next.data(), d_logits.data(), &loss);
     scratch.fill(kPoison);
     Model::backward(context, state, previous.data(), saved.data(), d_logits.data(),
                     gradients.data());

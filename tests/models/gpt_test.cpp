@@ -5,7 +5,9 @@
 #include "vid2vox/backend/cpu/attention.hpp"
 #include "vid2vox/backend/cpu/codebook.hpp"
 #include "vid2vox/backend/cpu/conv3d.hpp"
+#include "vid2vox/backend/cpu/embedding.hpp"
 #include "vid2vox/backend/cpu/loss.hpp"
+#include "vid2vox/backend/cpu/memory.hpp"
 #include "vid2vox/backend/cpu/norm.hpp"
 #include "vid2vox/models/gpt_decoder.hpp"
 #include "vid2vox/training/adam.hpp"
@@ -49,11 +51,14 @@ struct Loaded {
   double forward() {
     Model::forward(context, state, embeddings.data(), previous.data(), next.data(), logits.data(),
                    saved.data());
-    return Model::loss(kBatch, logits.data(), next.data(), nullptr);
+    double loss = NAN;
+    Model::loss(context, logits.data(), next.data(), nullptr, &loss);
+    return loss;
   }
   void backward(T* gradients) {
     Buffer<T> d_logits(logits.size());
-    Model::loss(kBatch, logits.data(), next.data(), d_logits.data());
+    double loss = NAN;
+    Model::loss(context, logits.data(), next.data(), d_logits.data(), &loss);
     Model::backward(context, state, previous.data(), saved.data(), d_logits.data(), gradients);
   }
   static constexpr std::size_t kBatch = 2;

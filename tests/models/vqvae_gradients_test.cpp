@@ -3,7 +3,9 @@
 #include "vid2vox/backend/cpu/axial_attention.hpp"
 #include "vid2vox/backend/cpu/codebook.hpp"
 #include "vid2vox/backend/cpu/conv3d.hpp"
+#include "vid2vox/backend/cpu/embedding.hpp"
 #include "vid2vox/backend/cpu/loss.hpp"
+#include "vid2vox/backend/cpu/memory.hpp"
 #include "vid2vox/backend/cpu/norm.hpp"
 #include "vid2vox/models/vqvae.hpp"
 
@@ -47,8 +49,10 @@ struct Run {
     context.scratch = Workspace<double>(scratch.data(), scratch.size());
   }
   void forward() {
-    losses =
-        Model::forward(context, state, x.data(), reconstruction.data(), codes.data(), saved.data());
+    double metrics[Model::kMetricCount];
+    Model::forward(context, state, x.data(), reconstruction.data(), codes.data(), saved.data(),
+                   metrics);
+    losses = Model::losses(metrics);
   }
   void backward() {
     scratch.fill(kPoison);

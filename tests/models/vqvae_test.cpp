@@ -5,7 +5,9 @@
 #include "vid2vox/backend/cpu/axial_attention.hpp"
 #include "vid2vox/backend/cpu/codebook.hpp"
 #include "vid2vox/backend/cpu/conv3d.hpp"
+#include "vid2vox/backend/cpu/embedding.hpp"
 #include "vid2vox/backend/cpu/loss.hpp"
+#include "vid2vox/backend/cpu/memory.hpp"
 #include "vid2vox/backend/cpu/norm.hpp"
 #include "vid2vox/training/adam.hpp"
 
@@ -50,6 +52,7 @@ struct Loaded {
   Buffer<T> scratch{Model::scratch_count(kBatch), kPoison};
   Buffer<T> reconstruction{kBatch * Model::kClip.size(), kPoison};
   std::vector<std::int32_t> codes = std::vector<std::int32_t>(Model::latent_rows(kBatch), -1);
+  double metrics[Model::kMetricCount] = {};
   Context<T> context;
   State<T> state{parameters.data(), buffers.data()};
 };
@@ -65,9 +68,9 @@ void check_evaluation(const io::SafetensorsFile& file, Tolerance tolerance) {
   using T = typename Model::T;
   Loaded<Model> model(file);
   const auto x = channels_last<T>(file, "eval.x");
-  const auto losses =
-      Model::forward(model.context, model.state, x.data(), model.reconstruction.data(),
-                     model.codes.data(), model.saved.data());
+  Model::forward(model.context, model.state, x.data(), model.reconstruction.data(),
+                 model.codes.data(), model.saved.data(), model.metrics);
+  const VqvaeLosses losses = Model::losses(model.metrics);
   const auto close = [&](const T* values, const std::string& name) {
     const auto expected = channels_last<double>(file, name);
     INFO(name);
@@ -99,9 +102,9 @@ void check_training_step(const io::SafetensorsFile& file, Tolerance tolerance) {
   Loaded<Model> model(file);
   model.context.training = true;
   const auto x = channels_last<T>(file, "train.x");
-  const auto losses =
-      Model::forward(model.context, model.state, x.data(), model.reconstruction.data(),
-                     model.codes.data(), model.saved.data());
+  Model::forward(model.context, model.state, x.data(), model.reconstruction.data(),
+                 model.codes.data(), model.saved.data(), model.metrics);
+  const VqvaeLosses losses = Model::losses(model.metrics);
   CHECK(model.codes == testing::codes(file, "train.encodings"));
   const auto expected = channels_last<double>(file, "train.recon");
   CHECK(relative_error(model.reconstruction.data(), expected.data(), expected.size()) <=

@@ -9,6 +9,12 @@ namespace {
 using testing::normal;
 using Loss = ops::Loss<cpu>;
 
+double squared_error(const Buffer<float>& a, const Buffer<float>& b) {
+  double loss = NAN;
+  Loss::squared_error(a.size(), a.data(), b.data(), &loss);
+  return loss;
+}
+
 TEST_CASE("mean squared error and its gradient") {
   for (const std::size_t n : {1U, 5U, 255U, 256U, 257U, 200000U}) {
     const auto a = normal<float>(n, "a", 1, 3);
@@ -16,7 +22,7 @@ TEST_CASE("mean squared error and its gradient") {
     double expected = 0;
     for (std::size_t i = 0; i < n; ++i) expected += std::pow(double{a[i]} - double{b[i]}, 2);
     expected /= static_cast<double>(n);
-    CHECK(Loss::squared_error(n, a.data(), b.data()) == Approx(expected).epsilon(1e-12));
+    CHECK(squared_error(a, b) == Approx(expected).epsilon(1e-12));
   }
   const auto a = normal<double>(40, "a");
   const auto b = normal<double>(40, "b");
@@ -62,16 +68,21 @@ std::pair<double, Buffer<double>> exact(const Logits& shape) {
   return {loss, std::move(gradient)};
 }
 
+double cross_entropy(const Logits& shape, const float* logits, float* d_logits, double scale = 1) {
+  double loss = NAN;
+  Loss::cross_entropy(shape.rows, shape.classes, logits, targets(shape).data(), d_logits, &loss,
+                      scale);
+  return loss;
+}
+
 TEST_CASE("cross entropy and its gradient, for small and for very large logits") {
   // Scale 500: the exponential of a logit itself would overflow.
   for (const Logits& shape : {Logits{7, 5, 1}, Logits{33, 100, 10}, Logits{9, 17, 500},
                               Logits{1, 1, 1}, Logits{600, 24, 2}}) {
     const auto [loss, gradient] = exact(shape);
     const auto logits = normal<float>(shape.rows * shape.classes, "logits", shape.scale);
-    const auto target = targets(shape);
     auto d_logits = testing::poisoned<float>(logits.size());
-    const double mine = Loss::cross_entropy(shape.rows, shape.classes, logits.data(), target.data(),
-                                            d_logits.data());
+    const double mine = cross_entropy(shape, logits.data(), d_logits.data());
     // The sum of exponentials is a float32 sum.
     CHECK(mine == Approx(loss).epsilon(1e-6).margin(1e-7));
     constexpr double kRounding = 1e-6;
@@ -80,11 +91,15 @@ TEST_CASE("cross entropy and its gradient, for small and for very large logits")
 
     // In place, and without a gradient.
     auto same = logits;
-    CHECK(Loss::cross_entropy(shape.rows, shape.classes, same.data(), target.data(), same.data()) ==
-          mine);
+    CHECK(cross_entropy(shape, same.data(), same.data()) == mine);
     CHECK(testing::same_bits(same, d_logits));
-    CHECK(Loss::cross_entropy(shape.rows, shape.classes, logits.data(), target.data(),
-                              static_cast<float*>(nullptr)) == mine);
+    CHECK(cross_entropy(shape, logits.data(), nullptr) == mine);
+
+    // Scaled, in powers of two exactly.
+    constexpr float kScale = 1024;
+    CHECK(cross_entropy(shape, logits.data(), same.data(), kScale) == mine);
+    for (float& value : d_logits) value *= kScale;
+    CHECK(testing::same_bits(same, d_logits));
   }
 }
 
@@ -93,12 +108,9 @@ TEST_CASE("losses keep their bits with any number of threads") {
   const auto b = normal<float>(300000, "b");
   const Logits shape{2000, 24, 2};
   const auto logits = normal<float>(shape.rows * shape.classes, "logits", shape.scale);
-  const auto target = targets(shape);
   const auto run = [&](int threads) {
     const testing::Threads set(threads);
-    return std::pair(Loss::squared_error(a.size(), a.data(), b.data()),
-                     Loss::cross_entropy(shape.rows, shape.classes, logits.data(), target.data(),
-                                         static_cast<float*>(nullptr)));
+    return std::pair(squared_error(a, b), cross_entropy(shape, logits.data(), nullptr));
   };
   CHECK(run(1) == run(2));
   CHECK(run(1) == run(3));

@@ -1,5 +1,7 @@
 #include "vid2vox/backend/cpu/pointwise.hpp"
 
+#include <utility>
+
 #include "ops/arrays.hpp"
 #include "ops/threads.hpp"
 #include "vid2vox/backend/cpu/adam.hpp"
@@ -135,7 +137,8 @@ TEST_CASE("the Adam operation: one step by hand") {
   double parameter[2] = {1, 1};
   double first[2] = {0.1, 0.2};
   double second[2] = {0.01, 0.02};
-  ops::Adam<cpu>::update(2, {.step = 3, .learning_rate = 0.01}, gradient, parameter, first, second);
+  ops::Adam<cpu>::update(2, {.step = 3, .learning_rate = 0.01}, gradient, parameter, first, second,
+                         nullptr);
   for (int i = 0; i < 2; ++i) {
     const double m = 0.9 * (i == 0 ? 0.1 : 0.2) + 0.1 * gradient[i];
     const double v = 0.999 * (i == 0 ? 0.01 : 0.02) + 0.001 * gradient[i] * gradient[i];
@@ -144,6 +147,68 @@ TEST_CASE("the Adam operation: one step by hand") {
     const double root = std::sqrt(v / (1 - std::pow(0.999, 3))) + 1e-8;
     CHECK(parameter[i] == Approx(1 - 0.01 * m / (1 - std::pow(0.9, 3)) / root).epsilon(1e-12));
   }
+}
+
+TEST_CASE("Adam takes the gradients' scale off, and skips a step on demand") {
+  Buffer<double> plain = normal<double>(5, "parameter");
+  Buffer<double> scaled = plain;
+  const Buffer<double> start = plain;
+  const Buffer<double> gradient = normal<double>(5, "gradient");
+  Buffer<double> large = gradient;
+  for (double& value : large) value *= 1024;
+  Buffer<double> moments[4] = {Buffer<double>(5), Buffer<double>(5), Buffer<double>(5),
+                               Buffer<double>(5)};
+  double skip = 1;
+  const ops::AdamStep step{.learning_rate = 0.1, .gradient_scale = 1024};
+  ops::Adam<cpu>::update(5, step, large.data(), scaled.data(), moments[0].data(), moments[1].data(),
+                         &skip);
+  CHECK(testing::same_bits(scaled, start));
+  CHECK(moments[0][0] == 0);
+  skip = 0;
+  ops::Adam<cpu>::update(5, step, large.data(), scaled.data(), moments[0].data(), moments[1].data(),
+                         &skip);
+  ops::Adam<cpu>::update(5, {.learning_rate = 0.1}, gradient.data(), plain.data(),
+                         moments[2].data(), moments[3].data(), nullptr);
+  CHECK(testing::same_bits(scaled, plain));
+  CHECK(testing::same_bits(moments[1], moments[3]));
+}
+
+TEST_CASE("a gradient that is not finite is found wherever it is") {
+  Buffer<float> gradient = normal<float>(kCount, "gradient");
+  gradient[5] = std::numeric_limits<float>::max();
+  double flag = 0;
+  const auto find = [&] { ops::Adam<cpu>::find_not_finite(kCount, gradient.data(), &flag); };
+  find();
+  CHECK(flag == 0);
+  for (const std::size_t at : {std::size_t{0}, kCount / 2, kCount - 1}) {
+    for (const float bad : {INFINITY, -INFINITY, NAN}) {
+      const float before = std::exchange(gradient[at], bad);
+      flag = 0;
+      find();
+      CHECK(flag == 1);
+      gradient[at] = before;
+    }
+  }
+  find();
+  CHECK(flag == 1);  // what was found stays
+}
+
+TEST_CASE("numbers are converted to nearest, and bytes to the models' range") {
+  const float x[4] = {1, 1.00390625F, 1.01171875F, -70000};  // two ties of bfloat16
+  bfloat16 narrow[4];
+  Pointwise::convert(4, x, narrow);
+  CHECK(float{narrow[1]} == 1.0F);
+  CHECK(float{narrow[2]} == 1.015625F);
+  float wide[4];
+  Pointwise::convert(4, narrow, wide);
+  CHECK(wide[0] == 1);
+  CHECK(wide[3] == Approx(-70000).epsilon(1.0 / 256));
+  const std::uint8_t bytes[3] = {0, 51, 255};
+  double values[3];
+  Pointwise::normalize_frames(3, bytes, values);
+  CHECK(values[0] == -0.5);
+  CHECK(values[1] == Approx(-0.3).epsilon(1e-15));
+  CHECK(values[2] == 0.5);
 }
 
 }  // namespace

@@ -33,3 +33,5 @@ vid2vox_compile_fail("CUDA device without its header" cuda_without_header.cpp
   "include vid2vox/backend/c")
 vid2vox_compile_fail("a model whose clips its downsampling does not divide" model_clip_size.cpp
   "not divisible by the downsampling" "RequireDivisible<vid2vox::Vqvae<.*, 4, 60, 32, 2, 8, 8>")
+vid2vox_compile_fail("a stack of no blocks" no_blocks.cpp
+  "number of blocks \\(N\\) must be at least 1" "RequireBlocks<.*, 0>")

@@ -5,6 +5,7 @@
 
 #include "support/catch.hpp"
 #include "vid2vox/backend/cpu/adam.hpp"
+#include "vid2vox/backend/cpu/memory.hpp"
 #include "vid2vox/core/random.hpp"
 
 namespace vid2vox {

@@ -42,8 +42,10 @@ int main() {
   }
   std::vector<std::int32_t> codes(kBatch * Model::kLatent.tokens());
   std::vector<float> reconstruction(clips.size());
-  const auto losses = Model::forward(context, state, clips.data(), reconstruction.data(),
-                                     codes.data(), saved.data());
+  double metrics[Model::kMetricCount];
+  Model::forward(context, state, clips.data(), reconstruction.data(), codes.data(), saved.data(),
+                 metrics);
+  const auto losses = Model::losses(metrics);
   const bool finite = std::all_of(reconstruction.begin(), reconstruction.end(),
                                   [](float value) { return std::isfinite(value); });
   const bool one_function =
