@@ -51,7 +51,7 @@ inline constexpr int kWarp = 32;
 inline constexpr int kThreads = 256;
 inline constexpr int kWarps = kThreads / kWarp;
 inline constexpr int kSlabMmas = kCodeSlab / kMmaDepth;
-inline constexpr int kCentreThreads = 512;
+inline constexpr int kCentreThreads = 1024;
 inline constexpr int kCentreWarps = kCentreThreads / kWarp;
 inline constexpr unsigned kAllLanes = 0xFFFFFFFFU;
 inline constexpr int kMostSlabs = kLargestCodeDim / kCodeSlab;
@@ -105,36 +105,61 @@ __device__ __forceinline__ float norm_above(float square_sum) {
   return sqrtf(square_sum) * kRounding + kUnderflow;
 }
 
+/// Sum and extremes of some numbers.
+struct ColumnRange {
+  float sum = 0;
+  float lowest = FLT_MAX;
+  float highest = -FLT_MAX;
+};
+
+/// A warp's codes of one column a lane, eight loads at a time to hide the memory's latency. Reports
+/// a code that is not finite.
+__device__ __forceinline__ ColumnRange read_column(const CodebookBook& book, int column, int warp) {
+  constexpr int kAhead = 8;
+  ColumnRange range;
+  bool bad = false;
+  for (int first = warp; first < book.codes; first += kAhead * kCentreWarps) {
+    float value[kAhead];
+    VID2VOX_UNROLL
+    for (int k = 0; k < kAhead; ++k) {
+      const int code = first + k * kCentreWarps;
+      const int read = code < book.codes ? code : first;
+      value[k] = book.embeddings[static_cast<std::int64_t>(read) * book.dim + column];
+    }
+    VID2VOX_UNROLL
+    for (int k = 0; k < kAhead; ++k) {
+      bad = bad || !finite(value[k]);
+      if (first + k * kCentreWarps < book.codes) range.sum += value[k];
+      range.lowest = fminf(range.lowest, value[k]);
+      range.highest = fmaxf(range.highest, value[k]);
+    }
+  }
+  if (bad && book.bad_row != nullptr) atomicMin(book.bad_row, 0U);
+  return range;
+}
+
 /// mean, and summary->largest_value. A block takes 32 columns. Any vector near the codes would do
 /// as centre, so a float32 sum is good enough.
 template <class Work>
 __global__ void __launch_bounds__(kCentreThreads) codebook_centre_kernel(Work book) {
-  VID2VOX_SHARED(float, held, kCentreThreads);
+  VID2VOX_SHARED(float, sums, kCentreThreads);
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int column = static_cast<int>(blockIdx.x) * kWarp + lane;
   const bool inside = column < book.dim;
-  const float* values = book.embeddings + column;
-  float sum = 0;
-  bool bad = false;
-  for (int code = warp; inside && code < book.codes; code += kCentreWarps) {
-    const float value = values[static_cast<std::int64_t>(code) * book.dim];
-    bad = bad || !finite(value);
-    sum += value;
-  }
-  if (bad && book.bad_row != nullptr) atomicMin(book.bad_row, 0U);
-  held[threadIdx.x] = sum;
+  ColumnRange range;
+  if (inside) range = read_column(book, column, warp);
+  sums[threadIdx.x] = range.sum;
   __syncthreads();
   float mean = 0;
-  for (int i = 0; i < kCentreWarps; ++i) mean += held[i * kWarp + lane];
+  for (int i = 0; i < kCentreWarps; ++i) mean += sums[i * kWarp + lane];
   mean /= static_cast<float>(book.codes);
   if (inside && warp == 0) book.mean[column] = mean;
-  float largest = 0;
-  for (int code = warp; inside && code < book.codes; code += kCentreWarps) {
-    largest = fmaxf(largest, fabsf(values[static_cast<std::int64_t>(code) * book.dim] - mean));
-  }
-  largest = warp_max(largest);
-  if (lane == 0) atomicMax(&book.summary->largest_value, __float_as_uint(largest));
+  // A warp without codes of its own has an empty range.
+  const bool any = inside && range.lowest <= range.highest;
+  const float largest = any ? fmaxf(range.highest - mean, mean - range.lowest) : 0.0F;
+  const float warp_largest = warp_max(largest);
+  if (lane == 0) atomicMax(&book.summary->largest_value, __float_as_uint(warp_largest));
 }
 
 /// half_square, parts, and the rest of the summary but its counters. A warp takes a code; float64

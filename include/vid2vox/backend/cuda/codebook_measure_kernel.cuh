@@ -29,10 +29,12 @@ struct Nearest {
 };
 
 /// |z - e|^2 in float64; the same sum in all lanes.
-__device__ __forceinline__ double measure_exactly(const RowValues& z, const RowValues& e) {
+__device__ __forceinline__ double measure_exactly(const RowValues& z, const RowValues& e,
+                                                  int slabs) {
   double sum = 0;
   VID2VOX_UNROLL
   for (int slab = 0; slab < kMostSlabs; ++slab) {
+    if (slab >= slabs) break;
     const double difference =
         static_cast<double>(z.value[slab]) - static_cast<double>(e.value[slab]);
     sum += difference * difference;
@@ -59,6 +61,7 @@ __device__ __forceinline__ void measure_codes(const CodebookBook& book,
     float sum[kMeasuredRows] = {};
     VID2VOX_UNROLL
     for (int slab = 0; slab < kMostSlabs; ++slab) {
+      if (slab >= book.slabs) break;
       const int i = slab * kCodeSlab + lane;
       e.value[slab] = i < book.dim ? from[i] : 0.0F;
       VID2VOX_UNROLL
@@ -72,7 +75,7 @@ __device__ __forceinline__ void measure_codes(const CodebookBook& book,
       const float distance = fminf(warp_sum(sum[r]), FLT_MAX);  // beyond float32: all the same
       if (!(distance <= smallest[r] * slack + underflow)) continue;
       smallest[r] = fminf(smallest[r], distance);
-      nearest[r].take(measure_exactly(z[r], e), code);
+      nearest[r].take(measure_exactly(z[r], e, book.slabs), code);
     }
   }
 }

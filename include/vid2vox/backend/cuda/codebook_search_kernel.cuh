@@ -94,6 +94,10 @@ struct ScanThread {
 template <int kRowTile>
 using ScanSums = float[ScanTile<kRowTile>::kRowParts][ScanTile<kRowTile>::kCodeParts][4];
 
+struct alignas(8) TwoFloats {
+  float value[2];
+};
+
 /// b of an mma in one lane.
 struct alignas(8) CodeWords {
   std::uint32_t word[2];
@@ -139,7 +143,12 @@ __device__ __forceinline__ void take_scores(const ScanThread<kRowTile>& me,
   constexpr unsigned kPositionMask = kScores - 1;
   static_assert(kScores <= 16, "score_bound allows for four bits");
   const int slot = code_tile % ScanShared<kRowTile>::kHalfSquares;
-  const float* half_square = shared.half_square + slot * kCodeTile + me.first_code + 2 * me.quad;
+  const float* from = shared.half_square + slot * kCodeTile + me.first_code + 2 * me.quad;
+  TwoFloats half_square[Tile::kCodeParts];
+  VID2VOX_UNROLL
+  for (int j = 0; j < Tile::kCodeParts; ++j) {
+    half_square[j] = *reinterpret_cast<const TwoFloats*>(from + 8 * j);
+  }
   const int first_code = code_tile * kCodeTile + me.first_code + 2 * me.quad;
   VID2VOX_UNROLL
   for (int i = 0; i < Tile::kRowParts; ++i) {
@@ -151,7 +160,7 @@ __device__ __forceinline__ void take_scores(const ScanThread<kRowTile>& me,
       for (int k = 0; k < kScores; ++k) {
         float& sum = sums[i][k / 2][2 * h + k % 2];
         const int offset = k / 2 * 8 + k % 2;
-        const float value = fmaf(half_square[offset], ratio, -sum);
+        const float value = fmaf(half_square[k / 2].value[k % 2], ratio, -sum);
         const unsigned packed =
             (__float_as_uint(value) & ~kPositionMask) | static_cast<unsigned>(k);
         score[k] = __uint_as_float(packed);

@@ -216,6 +216,20 @@ __global__ void __launch_bounds__(kSortLanes) codebook_scatter_kernel(Work work)
   }
 }
 
+/// Where the sum of a code's rows in the piece that begins at `begin` belongs, element i.
+__device__ __forceinline__ float* segment_place(const CodebookUpdateWork& work, std::int32_t begin,
+                                                int code, int i) {
+  const int dim = work.params.dim;
+  const std::int32_t first = work.starts[code];
+  const std::int32_t last = work.starts[code + 1] - 1;
+  if (first / kPieceRows == last / kPieceRows) {
+    return work.sums + static_cast<std::int64_t>(code) * dim + i;
+  }
+  const std::int64_t slot =
+      2 * static_cast<std::int64_t>(begin / kPieceRows) + (first > begin ? 1 : 0);
+  return work.fragments + slot * dim + i;
+}
+
 /// Sums over a piece of the sorted rows. A code whose rows lie in this piece alone goes to sums; of
 /// another, the part here goes to fragments [piece, 0] where it is the piece's first code and began
 /// before the piece or with it, else to [piece, 1].
@@ -234,16 +248,6 @@ __global__ void __launch_bounds__(kFinishThreads) codebook_segments_kernel(Work 
   codes[thread] = thread < count ? p.index[rows[thread]] : -1;
   if (thread == 0) codes[kPieceRows] = -1;
   __syncthreads();
-  const auto store = [&](int code, int i, float sum) {
-    const std::int32_t first = work.starts[code];
-    const std::int32_t last = work.starts[code + 1] - 1;
-    if (first / kPieceRows == last / kPieceRows) {
-      work.sums[static_cast<std::int64_t>(code) * p.dim + i] = sum;
-    } else {
-      const std::int64_t slot = 2 * static_cast<std::int64_t>(blockIdx.x) + (first > begin ? 1 : 0);
-      work.fragments[slot * p.dim + i] = sum;
-    }
-  };
   for (int i = thread; i < p.dim; i += kFinishThreads) {
     float sum = 0;
     for (int at = 0; at < count; at += kRowsAhead) {
@@ -257,7 +261,7 @@ __global__ void __launch_bounds__(kFinishThreads) codebook_segments_kernel(Work 
         const int code = codes[at + k];
         sum += value[k];
         if (codes[at + k + 1] == code) continue;
-        if (code >= 0) store(code, i, sum);
+        if (code >= 0) *segment_place(work, begin, code, i) = sum;
         sum = 0;
       }
     }
