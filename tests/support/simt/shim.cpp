@@ -112,14 +112,18 @@ std::uint64_t& seed() {
 }
 
 std::string text_of(Index3 index) {
-  return "(" + std::to_string(index.x) + "," + std::to_string(index.y) + "," +
+  return std::string("(") + std::to_string(index.x) + "," + std::to_string(index.y) + "," +
          std::to_string(index.z) + ")";
 }
 std::string text_of(CallSite site) {
   return std::string(site.file) + ":" + std::to_string(site.line);
 }
-std::string text_of(int thread) { return "thread " + text_of(block.lanes[thread].thread); }
-std::string here() { return "block " + text_of(block_index) + ", " + text_of(block.current); }
+std::string text_of(int thread) {
+  return std::string("thread ") + text_of(block.lanes[thread].thread);
+}
+std::string here() {
+  return std::string("block ") + text_of(block_index) + ", " + text_of(block.current);
+}
 
 // --- Scheduling --------------------------------------------------------------------------------
 
@@ -289,16 +293,16 @@ Error stuck() {
   int waiting = -1;
   int missing = -1;
   for (int i = block.threads - 1; i >= 0; --i) (waits_at_barrier(i) ? waiting : missing) = i;
-  const std::string where = "block " + text_of(block_index);
+  const std::string where = std::string("block ") + text_of(block_index);
   if (waiting < 0) {
     while (!is_live(missing)) ++missing;
     return {text_of(missing) + " waits for ever in the warp function at " +
                 text_of(block.lanes[missing].site),
             where, "let all lanes of the mask call it"};
   }
-  const std::string what =
-      is_live(missing) ? "waits in the warp function at " + text_of(block.lanes[missing].site)
-                       : "has ended";
+  const std::string what = is_live(missing) ? std::string("waits in the warp function at ") +
+                                                  text_of(block.lanes[missing].site)
+                                            : "has ended";
   return {text_of(missing) + " misses the barrier at " + text_of(block.barrier_site) + ", where " +
               text_of(waiting) + " waits: it " + what,
           where, "let every thread of the block reach every barrier"};
@@ -339,8 +343,9 @@ void require_valid(const Launch& launch) {
     return;
   }
   throw Error("a GPU would refuse it",
-              "launch of a kernel with grid " + text_of(grid) + ", block " + text_of(size) + ", " +
-                  std::to_string(launch.dynamic_shared_bytes) + " bytes of dynamic shared memory",
+              std::string("launch of a kernel with grid ") + text_of(grid) + ", block " +
+                  text_of(size) + ", " + std::to_string(launch.dynamic_shared_bytes) +
+                  " bytes of dynamic shared memory",
               "keep to CUDA's limits");
 }
 
@@ -384,8 +389,8 @@ void block_barrier(CallSite site) {
   if (block.arrived == 0) {
     block.barrier_site = site;
   } else if (site != block.barrier_site) {
-    const std::string problem =
-        "waits at the barrier at " + text_of(site) + ", others at " + text_of(block.barrier_site);
+    const std::string problem = std::string("waits at the barrier at ") + text_of(site) +
+                                ", others at " + text_of(block.barrier_site);
     fail(problem.c_str(), "let all threads of the block reach the same barrier");
   }
   const int index = block.current / kWarpSize;
