@@ -137,6 +137,19 @@ TEMPLATE_TEST_CASE("cross entropy and its gradient", "", float, bfloat16, float1
   }
 }
 
+TEST_CASE("cross entropy where a block takes several long rows") {
+  const Shape shape{1026, 4097, 2};
+  const auto logits = normal<bfloat16>(shape.rows * shape.classes, "logits", shape.scale);
+  const auto target = targets(shape);
+  DeviceArray<bfloat16> device_logits(logits);
+  DeviceArray<std::int32_t> device_target(target);
+  DeviceArray<double> out(1);
+  Loss::cross_entropy<bfloat16>(shape.rows, shape.classes, device_logits.data(),
+                                device_target.data(), nullptr, out.data());
+  const double exact = cross_entropy<double>(shape, as<double>(logits), target, 1.0).first;
+  CHECK(out.host()[0] == Approx(exact).epsilon(1e-6));
+}
+
 TEST_CASE("cross entropy of logits that are not finite") {
   const float infinity = std::numeric_limits<float>::infinity();
   DeviceArray<std::int32_t> target(std::vector<std::int32_t>{1});

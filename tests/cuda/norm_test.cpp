@@ -299,6 +299,10 @@ TEMPLATE_TEST_CASE("layer norm, both epsilons, and its gradient", "", float, bfl
   check_layer_norm<LayerNormEpsilon::kInsideRoot, T>({4, 240}, true, 0, 1);
 }
 
+TEST_CASE("layer norm where a block takes several rows") {
+  check_layer_norm<LayerNormEpsilon::kInsideRoot, float>({520, 3}, false, 0, 0);
+}
+
 TEST_CASE("layer norm refuses more channels than it can hold") {
   DeviceArray<float> x(1);
   const auto run = [&](std::size_t channels) {
