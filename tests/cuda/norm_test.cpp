@@ -309,7 +309,8 @@ TEST_CASE("layer norm refuses more channels than it can hold") {
     ops::LayerNorm<cuda>::forward<LayerNormEpsilon::kInsideRoot>(1, channels, x.data(), x.data(),
                                                                  x.data(), x.data());
   };
-  CHECK_THROWS_WITH(run(8193), Catch::Contains("8193 channels"));
+  CHECK_THROWS_WITH(run(8200), Catch::Contains("8200 channels"));
+  CHECK_THROWS_WITH(run(4097), Catch::Contains("use at most 4096"));
 }
 
 TEST_CASE("norms have the same bits every time") {

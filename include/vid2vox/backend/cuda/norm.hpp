@@ -80,13 +80,15 @@ struct BatchNormBackwardParams {
 };
 void launch_batch_norm_backward(const BatchNormBackwardParams& params, Stream stream);
 
-/// Most channels that layer norm keeps in a block's registers.
+/// Most channels that layer norm keeps in a block's registers: in rows that begin at multiples of
+/// 16 bytes, and in others.
 inline constexpr std::size_t kLayerNormChannels = 8192;
+inline constexpr std::size_t kLayerNormUnalignedChannels = 4096;
 
 /// y = (x - mean) s gain + bias over the channels of a row, s by the epsilon's place (see
 /// ops::LayerNormEpsilon); with relu the larger of that and 0. x, y, dy, dx: [rows, channels] of
 /// `type`; y may be x, dx may be dy. Backward reads bias with relu only. Throws Error for more
-/// channels than kLayerNormChannels.
+/// channels than these.
 struct LayerNormParams {
   NumberType type = NumberType::kFloat32;
   ops::LayerNormEpsilon epsilon = ops::LayerNormEpsilon::kInsideRoot;

@@ -52,18 +52,22 @@ struct LayerNormLaunch {
 /// a warp up to 1024 channels, in a block beyond.
 template <class Body>
 void with_layer_norm(const LayerNormParams& p, const Body& body) {
-  if (p.channels > kLayerNormChannels) {
+  const auto require = [&](std::size_t most) {
+    if (p.channels <= most) return;
     throw Error("layer norm over " + std::to_string(p.channels) + " channels", "GPU",
-                "use at most " + std::to_string(kLayerNormChannels));
-  }
-  constexpr int kMany = 32;
+                "use at most " + std::to_string(most));
+  };
   with_number_type(p.type, [&](auto number) {
     using T = decltype(number);
     constexpr int kFew = 8;
+    constexpr int kHalf = 16;
     constexpr int kSome = sizeof(T) == sizeof(float) ? 20 : 24;  // both hold 576 channels
+    constexpr int kMany = 32;
     if (!has_aligned_rows<T>(p)) {
-      return body(LayerNormLaunch<T, kMany, kLayerNormBlock, false>{});
+      require(kLayerNormUnalignedChannels);
+      return body(LayerNormLaunch<T, kHalf, kLayerNormBlock, false>{});
     }
+    require(kLayerNormChannels);
     if (p.channels <= kFew * kWarp) return body(LayerNormLaunch<T, kFew, kWarp, true>{});
     if (p.channels <= kSome * kWarp) return body(LayerNormLaunch<T, kSome, kWarp, true>{});
     if (p.channels <= kMany * kWarp) return body(LayerNormLaunch<T, kMany, kWarp, true>{});
