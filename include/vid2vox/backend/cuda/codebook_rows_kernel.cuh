@@ -92,6 +92,11 @@ struct Leader {
   TopTwo top{FLT_MAX, FLT_MAX};
   int code = 0;
 
+  /// Takes in codes that all come after those so far.
+  __device__ __forceinline__ void take_later(TopTwo other, int other_code) {
+    code = other.best < top.best ? other_code : code;
+    top = merge(top, other);
+  }
   /// Takes in other codes; on equal scores the lower code leads.
   __device__ __forceinline__ void take(TopTwo other, int other_code) {
     const bool replace = other.best < top.best || (other.best == top.best && other_code < code);
@@ -121,6 +126,7 @@ struct ScanTile {
   static constexpr int kCodeParts = kWarpCodes / 8;        // of an mma
   static constexpr int kStages = kRowTile >= 256 ? 3 : 4;  // what 163 KB (sm_80) leave at dim 256
   static constexpr int kStageSize = kCodeTile * kCodeSlab;
+  static constexpr int kBlocksEach = kRowTile <= 64 ? 2 : 1;  // what registers and memory leave
   static_assert(kRowTile <= kThreads && kRowWarps * kCodeWarps == kWarps);
 };
 

@@ -169,7 +169,7 @@ __device__ __forceinline__ void take_scores(const ScanThread<kRowTile>& me,
       }
       const TopTwo top = top_two<kScores>(score);
       const auto k = static_cast<int>(__float_as_uint(top.best) & kPositionMask);
-      leaders[i][h].take(top, first_code + k / 2 * 8 + k % 2);
+      leaders[i][h].take_later(top, first_code + k / 2 * 8 + k % 2);
     }
   }
 }
@@ -270,7 +270,8 @@ __device__ __forceinline__ void scan_tile(const CodebookScanParams& p,
 
 /// Stages 1 and 2 of the search (see the top of this file).
 template <int kRowTile>
-__global__ void __launch_bounds__(kThreads) codebook_scan_kernel(CodebookScanParams p) {
+__global__ void __launch_bounds__(kThreads, ScanTile<kRowTile>::kBlocksEach)
+    codebook_scan_kernel(CodebookScanParams p) {
   const ScanShared<kRowTile> shared(simt::dynamic_shared<unsigned char>());
   const std::int64_t count = p.list_size == nullptr ? p.rows : *p.list_size;
   for (std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kRowTile; first < count;
