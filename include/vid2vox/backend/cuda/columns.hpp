@@ -14,9 +14,11 @@ namespace vid2vox::backend::cuda::pointwise {
 
 inline constexpr int kColumnThreads = 256;  // threads of a block, of which ColumnPlan::threads work
 
-/// Pieces of at most this many blocks give every GPU several blocks a multiprocessor, and leave
-/// few partial sums.
-inline constexpr std::size_t kColumnPieces = 512;
+// Blocks at most. Of a sum: as many as are under way at a time on 132 multiprocessors with the
+// kernels' registers, so that few partial sums are left. Of a map: many, for an even end.
+inline constexpr std::size_t kSumPieces = 512;
+inline constexpr std::size_t kLightSumPieces = 1024;
+inline constexpr std::size_t kMapPieces = 2048;
 
 /// A block takes one piece of the rows and one chunk of the columns. Thread i takes `width`
 /// neighboring elements at i * width of the piece, then those `step` elements further on, always of
@@ -38,7 +40,7 @@ struct ColumnPlan {
 /// The plan for rows of `cols` (at least 1) elements that begin every `row_stride` elements. It
 /// depends on the sizes alone, never on the device, so that sums keep their bits.
 inline ColumnPlan plan_columns(std::size_t rows, std::size_t cols, std::size_t row_stride,
-                               NumberType type) {
+                               NumberType type, std::size_t most_pieces) {
   constexpr std::size_t kVector = 16;         // bytes of one access
   constexpr std::size_t kPacksPerThread = 4;  // at least, or starting a block costs more
   const std::size_t vector = kVector / size_of(type);
@@ -66,11 +68,21 @@ inline ColumnPlan plan_columns(std::size_t rows, std::size_t cols, std::size_t r
     plan.step = row_stride;
   }
   // Whole multiples of a vector of rows, so that every piece begins at a vector's boundary.
-  const std::size_t pieces = std::max<std::size_t>(kColumnPieces / plan.chunks, 1);
+  const std::size_t pieces = std::max<std::size_t>(most_pieces / plan.chunks, 1);
   const std::size_t least = std::max((rows + pieces - 1) / pieces, rows_at_once * kPacksPerThread);
   plan.piece_rows = (least + vector - 1) / vector * vector;
   plan.pieces = std::max<std::size_t>((rows + plan.piece_rows - 1) / plan.piece_rows, 1);
   return plan;
+}
+
+/// The plans for p.rows rows of p.cols elements without gaps.
+template <class Params>
+ColumnPlan plan_sums(const Params& p) {
+  return plan_columns(p.rows, p.cols, p.cols, p.type, kSumPieces);
+}
+template <class Params>
+ColumnPlan plan_map(const Params& p) {
+  return plan_columns(p.rows, p.cols, p.cols, p.type, kMapPieces);
 }
 
 }  // namespace vid2vox::backend::cuda::pointwise

@@ -185,7 +185,7 @@ struct BatchNormBackwardWork : BatchNormBackwardParams {
 };
 
 /// What both passes need of a column.
-template <int kPack>
+template <int kPack, bool kRelu>
 struct BatchNormColumns {
   float mean[kPack];
   float scale[kPack];  // gain / sd
@@ -197,26 +197,30 @@ struct BatchNormColumns {
     read(p.mean, mean);
     read(p.inverse_sd, inverse_sd);
     read(p.gain, gain);
-    if (p.relu) read(p.bias, bias);
+    if constexpr (kRelu) read(p.bias, bias);
 #pragma unroll
     for (int i = 0; i < kPack; ++i) {
       if (i < read.width) scale[i] = inverse_sd[i] * gain[i];
     }
   }
   /// The gradient that reaches the norm: none where ReLU has cut its output.
-  __device__ float upstream(const BatchNormBackwardWork& p, int i, float x, float dy) const {
-    return p.relu && (x - mean[i]) * scale[i] + bias[i] <= 0.0F ? 0.0F : dy;
+  __device__ float upstream(int i, float x, float dy) const {
+    if constexpr (kRelu) {
+      if ((x - mean[i]) * scale[i] + bias[i] <= 0.0F) return 0.0F;
+    }
+    return dy;
   }
 };
 
 /// Sums over rows of dy and of dy (x - mean).
+template <bool kRelu>
 struct BatchNormSumsKind {
   using Work = BatchNormBackwardWork;
   static constexpr int kInputs = 2;
   static constexpr int kValues = 2;
   static constexpr bool kHasOrigin = false;
   template <int kPack>
-  struct Columns : BatchNormColumns<kPack> {
+  struct Columns : BatchNormColumns<kPack, kRelu> {
     __device__ Columns(const Work& p, const ColumnReader<kPack>& read) {
       float inverse_sd[kPack] = {};
       this->read_columns(p, read, inverse_sd);
@@ -240,9 +244,9 @@ struct BatchNormSumsKind {
     return static_cast<const T*>(p.dy);
   }
   template <int kPack>
-  static __device__ void add(const Work& p, const Columns<kPack>& columns, int i, Sums& sums,
-                             float x, float dy) {
-    const float upstream = columns.upstream(p, i, x, dy);
+  static __device__ void add(const Work&, const Columns<kPack>& columns, int i, Sums& sums, float x,
+                             float dy) {
+    const float upstream = columns.upstream(i, x, dy);
     sums.dy += upstream;
     sums.dy_x += upstream * (x - columns.mean[i]);
   }
@@ -272,11 +276,12 @@ struct BatchNormSumsKind {
 };
 
 /// dx = gain / sd (dy - mean of dy - normalized x times the mean of dy times normalized x).
+template <bool kRelu>
 struct BatchNormGradientKind {
   using Work = BatchNormBackwardWork;
   static constexpr int kInputs = 2;
   template <int kPack>
-  struct Columns : BatchNormColumns<kPack> {
+  struct Columns : BatchNormColumns<kPack, kRelu> {
     float mean_dy[kPack];
     float slope[kPack];
     __device__ Columns(const Work& p, const ColumnReader<kPack>& read) {
@@ -303,26 +308,31 @@ struct BatchNormGradientKind {
     return static_cast<T*>(p.dx);
   }
   template <int kPack>
-  static __device__ float value(const Work& p, const Columns<kPack>& columns, int i, float x,
+  static __device__ float value(const Work&, const Columns<kPack>& columns, int i, float x,
                                 float dy) {
-    const float upstream = columns.upstream(p, i, x, dy);
+    const float upstream = columns.upstream(i, x, dy);
     return columns.scale[i] *
            (upstream - columns.mean_dy[i] - (x - columns.mean[i]) * columns.slope[i]);
   }
 };
 
-template <class T>
-__global__ void __launch_bounds__(kColumnThreads) batch_norm_sums_kernel(BatchNormBackwardWork p) {
-  reduce_columns<T, BatchNormSumsKind>(p);
+/// Blocks a multiprocessor: all pieces of a sum are under way at a time, without spills.
+template <bool kRelu>
+inline constexpr int kGradientBlocks = kRelu ? 3 : 4;
+
+template <class T, bool kRelu>
+__global__ void __launch_bounds__(kColumnThreads, kGradientBlocks<kRelu>)
+    batch_norm_sums_kernel(BatchNormBackwardWork p) {
+  reduce_columns<T, BatchNormSumsKind<kRelu>>(p);
 }
 template <class Work>
 __global__ void __launch_bounds__(kFinishThreads) batch_norm_sums_finish_kernel(Work p) {
-  finish_columns<BatchNormSumsKind>(p);
+  finish_columns<BatchNormSumsKind<false>>(p);
 }
-template <class T>
-__global__ void __launch_bounds__(kColumnThreads)
+template <class T, bool kRelu>
+__global__ void __launch_bounds__(kColumnThreads, kGradientBlocks<kRelu>)
     batch_norm_gradient_kernel(BatchNormBackwardWork p) {
-  map_columns<T, BatchNormGradientKind>(p);
+  map_columns<T, BatchNormGradientKind<kRelu>>(p);
 }
 
 }  // namespace vid2vox::backend::cuda::pointwise

@@ -18,6 +18,15 @@ void launch_vectors(void (*kernel)(Params), Stream stream, const Params& p) {
   simt::launch(kernel, {grid_of(p.channels, 1, kColumnThreads)}, {kColumnThreads}, 0, stream, p);
 }
 
+template <class T, bool kRelu>
+void launch_batch_norm_backward_of(BatchNormBackwardWork work, Stream stream) {
+  launch_columns(batch_norm_sums_kernel<T, kRelu>, held_bytes<BatchNormSumsKind<kRelu>>(work.plan),
+                 stream, work);
+  launch_finish(batch_norm_sums_finish_kernel<BatchNormBackwardWork>, stream, work);
+  work.plan = plan_map(work);
+  launch_columns(batch_norm_gradient_kernel<T, kRelu>, 0, stream, work);
+}
+
 template <class T, int kValues, int kTeam, bool kPacked>
 struct LayerNormLaunch {
   static constexpr unsigned kThreads = kLayerNormThreads<kTeam>;
@@ -30,7 +39,7 @@ struct LayerNormLaunch {
   }
 
   static void backward(LayerNormWork work, Stream stream) {
-    const std::size_t least = (work.rows + kColumnPieces - 1) / kColumnPieces;
+    const std::size_t least = (work.rows + kSumPieces - 1) / kSumPieces;
     work.piece_rows = (least + kTeams - 1) / kTeams * kTeams;
     const std::size_t pieces = (work.rows + work.piece_rows - 1) / work.piece_rows;
     const DeviceBuffer<float> partial(pieces * 2 * work.channels, stream);
@@ -81,8 +90,7 @@ VID2VOX_CUDA_LINKAGE void launch_batch_norm_statistics(const BatchNormStatistics
                                                        Stream stream) {
   using Work = pointwise::BatchNormStatisticsWork;
   if (params.rows * params.cols == 0) return;
-  Work work{params, params.cols,
-            pointwise::plan_columns(params.rows, params.cols, params.cols, params.type), nullptr};
+  Work work{params, params.cols, pointwise::plan_sums(params), nullptr};
   DeviceBuffer<float> partial(work.plan.pieces * pointwise::MomentsKind::kValues * params.cols,
                               stream);
   work.partial = partial.data();
@@ -109,8 +117,7 @@ VID2VOX_CUDA_LINKAGE void launch_batch_norm_inverse(const BatchNormInverseParams
 VID2VOX_CUDA_LINKAGE void launch_batch_norm_apply(const BatchNormApplyParams& params,
                                                   Stream stream) {
   if (params.rows * params.cols == 0) return;
-  const pointwise::BatchNormApplyWork work{
-      params, pointwise::plan_columns(params.rows, params.cols, params.cols, params.type)};
+  const pointwise::BatchNormApplyWork work{params, pointwise::plan_map(params)};
   pointwise::with_number_type(params.type, [&](auto number) {
     pointwise::launch_columns(pointwise::batch_norm_apply_kernel<decltype(number)>, 0, stream,
                               work);
@@ -121,21 +128,17 @@ VID2VOX_CUDA_LINKAGE void launch_batch_norm_backward(const BatchNormBackwardPara
                                                      Stream stream) {
   using Work = pointwise::BatchNormBackwardWork;
   if (params.rows * params.cols == 0) return;
-  Work work{params, params.cols,
-            pointwise::plan_columns(params.rows, params.cols, params.cols, params.type), nullptr,
-            nullptr};
+  Work work{params, params.cols, pointwise::plan_sums(params), nullptr, nullptr};
   DeviceBuffer<float> scratch((work.plan.pieces + 1) * 2 * params.cols, stream);
   work.partial = scratch.data();
   work.means = scratch.data() + work.plan.pieces * 2 * params.cols;
   pointwise::with_number_type(params.type, [&](auto number) {
-    pointwise::launch_columns(pointwise::batch_norm_sums_kernel<decltype(number)>,
-                              pointwise::held_bytes<pointwise::BatchNormSumsKind>(work.plan),
-                              stream, work);
-  });
-  pointwise::launch_finish(pointwise::batch_norm_sums_finish_kernel<Work>, stream, work);
-  pointwise::with_number_type(params.type, [&](auto number) {
-    pointwise::launch_columns(pointwise::batch_norm_gradient_kernel<decltype(number)>, 0, stream,
-                              work);
+    using T = decltype(number);
+    if (params.relu) {
+      pointwise::launch_batch_norm_backward_of<T, true>(work, stream);
+    } else {
+      pointwise::launch_batch_norm_backward_of<T, false>(work, stream);
+    }
   });
 }
 

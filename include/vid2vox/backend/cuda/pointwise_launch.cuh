@@ -73,8 +73,7 @@ VID2VOX_CUDA_LINKAGE void launch_dropout(const DropoutParams& params, Stream str
 
 VID2VOX_CUDA_LINKAGE void launch_add_rows(const AddRowsParams& params, Stream stream) {
   if (params.rows * params.cols == 0) return;
-  const pointwise::AddRowsWork work{
-      params, pointwise::plan_columns(params.rows, params.cols, params.cols, params.type)};
+  const pointwise::AddRowsWork work{params, pointwise::plan_map(params)};
   pointwise::with_number_type(params.type, [&](auto number) {
     pointwise::launch_columns(pointwise::add_rows_kernel<decltype(number)>, 0, stream, work);
   });
@@ -82,9 +81,10 @@ VID2VOX_CUDA_LINKAGE void launch_add_rows(const AddRowsParams& params, Stream st
 
 VID2VOX_CUDA_LINKAGE void launch_sum_rows(const SumRowsParams& params, Stream stream) {
   if (params.rows * params.cols == 0) return;
-  pointwise::SumRowsWork work{
-      params, pointwise::plan_columns(params.rows, params.cols, params.row_stride, params.type),
-      nullptr};
+  pointwise::SumRowsWork work{params,
+                              pointwise::plan_columns(params.rows, params.cols, params.row_stride,
+                                                      params.type, pointwise::kLightSumPieces),
+                              nullptr};
   DeviceBuffer<float> partial(work.plan.pieces * params.cols, stream);
   work.partial = partial.data();
   pointwise::with_number_type(params.type, [&](auto number) {
