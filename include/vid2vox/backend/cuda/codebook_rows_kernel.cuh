@@ -122,9 +122,9 @@ struct ScanTile {
   static constexpr int kRowWarps = kRowTile / kWarpRows;
   static constexpr int kCodeWarps = kWarps / kRowWarps;
   static constexpr int kWarpCodes = kCodeTile / kCodeWarps;
-  static constexpr int kRowParts = kWarpRows / 16;         // of an mma
-  static constexpr int kCodeParts = kWarpCodes / 8;        // of an mma
-  static constexpr int kStages = kRowTile >= 256 ? 3 : 4;  // what 163 KB (sm_80) leave at dim 256
+  static constexpr int kRowParts = kWarpRows / 16;   // of an mma
+  static constexpr int kCodeParts = kWarpCodes / 8;  // of an mma
+  static constexpr int kStages = 3;  // what 163 KB (sm_80) leave with 128 KB of rows
   static constexpr int kStageSize = kCodeTile * kCodeSlab;
   static constexpr int kBlocksEach = kRowTile <= 64 ? 2 : 1;  // what registers and memory leave
   static_assert(kRowTile <= kThreads && kRowWarps * kCodeWarps == kWarps);
