@@ -23,6 +23,7 @@ struct Arguments {
   std::size_t runs = 8;
   double seconds = 100;
   double tr_s = 1.49;
+  Compute compute;
   PipelineOptions pipeline;
 };
 
@@ -115,7 +116,7 @@ int run(Arguments a) {
   catch_interrupts();
   StageTimer timer;
   PipelineOptions& p = a.pipeline;
-  p.jobs = &jobs_for("tiny");
+  p.jobs = &jobs_for("tiny", a.compute);
   p.out = a.out;
   p.tr_s = a.tr_s;
   p.test_runs = {a.runs - 2, a.runs - 1};
@@ -176,6 +177,7 @@ int main(int argc, char** argv) {
   app.add_option("--gpt-steps", a.pipeline.gpt_steps, "Training steps of the GPT")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  a.compute.add_to(app);
   app.add_option("--layer", a.pipeline.layer, "Layer of the GPT that gives the features")
       ->capture_default_str();
   app.add_option("--seed", a.pipeline.seed, "Seed of game, brain, models and tests")

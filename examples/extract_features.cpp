@@ -22,6 +22,7 @@ struct Arguments {
   std::string pooling = "tokens";
   std::string window = "0:1";
   std::string out;
+  Compute compute;
   VideoArguments frames;
   double tr_s = 0;
   std::size_t n_tr = 0;
@@ -31,7 +32,7 @@ struct Arguments {
 void extract(const Arguments& a) {
   const encoding::WindowOptions window = parse_window(a.window, a.tr_s);
   StageTimer timer("video");
-  const ModelJobs& jobs = jobs_for_checkpoint(a.gpt, a.model);
+  const ModelJobs& jobs = jobs_for_checkpoint(a.gpt, a.model, a.compute);
   const auto video = std::make_shared<io::VideoFrames>(std::vector<std::filesystem::path>{a.video},
                                                        a.frames.options(jobs));
   const double seconds = static_cast<double>(video->frame_count(0)) / video->frame_rate();
@@ -63,6 +64,7 @@ int main(int argc, char** argv) {
       ->required()
       ->type_name("CHECKPOINT");
   app.add_option("--model", a.model, "Preset, where the checkpoint does not name it");
+  a.compute.add_to(app);
   app.add_option("--video", a.video, "The video of one run")->required()->type_name("FILE");
   app.add_option("--tr", a.tr_s, "Repetition time in seconds")
       ->required()

@@ -19,6 +19,7 @@ struct Arguments {
   std::string model;
   std::string video;
   std::string out;
+  Compute compute;
   VideoArguments frames;
   double start_s = 0;
   SamplingOptions sampling;
@@ -26,7 +27,7 @@ struct Arguments {
 
 void sample(const Arguments& a) {
   StageTimer timer("video");
-  const ModelJobs& jobs = jobs_for_checkpoint(a.gpt, a.model);
+  const ModelJobs& jobs = jobs_for_checkpoint(a.gpt, a.model, a.compute);
   const io::VideoFrames video({a.video}, a.frames.options(jobs));
   const auto length = static_cast<std::size_t>(jobs.clip().t);
   const double start = std::round(a.start_s * video.frame_rate());
@@ -66,6 +67,7 @@ int main(int argc, char** argv) {
       ->required()
       ->type_name("CHECKPOINT");
   app.add_option("--model", a.model, "Preset, where the checkpoint does not name it");
+  a.compute.add_to(app);
   app.add_option("--video", a.video, "Video that gives the context")->required()->type_name("FILE");
   app.add_option("--out", a.out, "The GIF")->required()->type_name("FILE");
   app.add_option("--start", a.start_s, "Start of the context, seconds")

@@ -14,7 +14,7 @@ using namespace vid2vox::examples;
 void train(const TrainingArguments& arguments) {
   catch_interrupts();
   StageTimer timer("data");
-  const ModelJobs& jobs = jobs_for(arguments.model);
+  const ModelJobs& jobs = jobs_for(arguments.model, arguments.compute);
   const TrainingJob job = arguments.job(jobs);
   fmt::print("{} clips train, {} validate\n", job.training.size(),
              job.validation ? job.validation->size() : 0);

@@ -29,6 +29,7 @@ struct Arguments {
   std::string delays = "2:6";
   std::string alphas = "1e0:1e6:7";
   std::vector<std::size_t> test_runs;
+  Compute compute;
   VideoArguments video;
   PipelineOptions pipeline;
 };
@@ -64,6 +65,7 @@ void add_data_options(CLI::App& app, Arguments& a) {
 void add_model_options(CLI::App& app, Arguments& a) {
   PipelineOptions& p = a.pipeline;
   app.add_option("--model", a.model, "Preset: study, videogpt or tiny")->capture_default_str();
+  a.compute.add_to(app);
   app.add_option("--vqvae-steps", p.vqvae_steps, "Training steps of the VQ-VAE")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -157,7 +159,7 @@ void run(Arguments a) {
   catch_interrupts();
   StageTimer timer;
   PipelineOptions& p = a.pipeline;
-  p.jobs = &jobs_for(a.model);
+  p.jobs = &jobs_for(a.model, a.compute);
   const auto layers = p.jobs->feature_layers();
   if (p.layer.empty()) p.layer = layers[layers.size() / 2];
   if (std::find(layers.begin(), layers.end(), p.layer) == layers.end()) {

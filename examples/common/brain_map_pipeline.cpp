@@ -61,6 +61,7 @@ class Pipeline {
     check_runs();
     training_identity_ = {{"videos", o_.frames_identity},
                           {"model", o_.jobs->name()},
+                          {"precision", o_.jobs->precision()},
                           {"test_runs", o_.test_runs},
                           {"batch", o_.batch},
                           {"seed", o_.seed},

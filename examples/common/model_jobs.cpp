@@ -4,15 +4,43 @@
 
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/io/safetensors.hpp"
+#ifdef VID2VOX_PROGRAMS_HAVE_CUDA
+#include "vid2vox/backend/cuda/runtime.hpp"
+#endif
 
 namespace vid2vox::examples {
 
-const ModelJobs& jobs_for(const std::string& model) {
-  for (const ModelJobs* jobs : {&tiny_jobs(), &videogpt_jobs(), &study_jobs()}) {
-    if (jobs->name() == model) return *jobs;
+namespace {
+
+/// Throws Error where the device cannot be used at all.
+void require_device(const std::string& device) {
+  if (device == "cpu") return;
+#ifdef VID2VOX_PROGRAMS_HAVE_CUDA
+  backend::cuda::require_device();
+#else
+  throw Error("this build has no CUDA backend", "--device " + device,
+              "configure with VID2VOX_CUDA=ON where a CUDA toolkit is installed, or use the cpu");
+#endif
+}
+
+}  // namespace
+
+const ModelJobs& jobs_for(const std::string& model, const Compute& compute) {
+  bool known = false;
+  for (const JobTableEntry& entry : job_table()) known = known || entry.preset == model;
+  if (!known) {
+    throw Error("there is no preset of this name", "model '" + model + "'",
+                "choose study, videogpt or tiny");
   }
-  throw Error("there is no preset of this name", "model '" + model + "'",
-              "choose study, videogpt or tiny");
+  require_device(compute.device);
+  for (const JobTableEntry& entry : job_table()) {
+    if (entry.preset == model && entry.device == compute.device &&
+        entry.precision == compute.precision) {
+      return entry.jobs();
+    }
+  }
+  throw Error("this version computes in fp32 on the " + compute.device,
+              "--precision " + compute.precision, "use --precision fp32, or --device cuda");
 }
 
 const char* pooling_name(Pooling pooling) {
@@ -44,15 +72,16 @@ std::filesystem::path checkpoint_file(const std::filesystem::path& path) {
   return file;
 }
 
-const ModelJobs& jobs_for_checkpoint(const std::filesystem::path& path, const std::string& model) {
-  if (!model.empty()) return jobs_for(model);
+const ModelJobs& jobs_for_checkpoint(const std::filesystem::path& path, const std::string& model,
+                                     const Compute& compute) {
+  if (!model.empty()) return jobs_for(model, compute);
   const std::filesystem::path name = checkpoint_file(path);
   const io::SafetensorsFile file(name);
   const auto found = file.metadata().find("model");
   if (found == file.metadata().end()) {
     throw Error("its metadata do not name a preset", name.string(), "name it with --model");
   }
-  return jobs_for(found->second);
+  return jobs_for(found->second, compute);
 }
 
 std::uint64_t default_t_max(std::uint64_t steps) {

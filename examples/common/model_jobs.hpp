@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "common/compute.hpp"
 #include "vid2vox/core/shape.hpp"
 #include "vid2vox/io/clips.hpp"
 #include "vid2vox/models/gpt_decoder.hpp"
@@ -71,6 +72,7 @@ class ModelJobs {
   virtual ~ModelJobs() = default;
 
   [[nodiscard]] virtual std::string name() const = 0;
+  [[nodiscard]] virtual std::string precision() const = 0;
   [[nodiscard]] virtual Extent3 clip() const = 0;
   [[nodiscard]] virtual std::vector<std::string> feature_layers() const = 0;
 
@@ -96,19 +98,26 @@ class ModelJobs {
   virtual std::size_t extract(const FeatureJob& job, const FeatureSink& sink) const = 0;
 };
 
-const ModelJobs& tiny_jobs();
-const ModelJobs& videogpt_jobs();
-const ModelJobs& study_jobs();
+/// The presets that the programs were built with.
+struct JobTableEntry {
+  const char* preset;
+  const char* device;
+  const char* precision;
+  const ModelJobs& (*jobs)();
+};
+const std::vector<JobTableEntry>& job_table();
 
-/// By name. Throws Error listing the names there are.
-const ModelJobs& jobs_for(const std::string& model);
+/// By name. Throws Error listing the names there are, and where the device or its precision is not
+/// part of this build or no such device is there.
+const ModelJobs& jobs_for(const std::string& model, const Compute& compute);
 
 /// A checkpoint given as a file, or as the folder that a training program wrote.
 std::filesystem::path checkpoint_file(const std::filesystem::path& path);
 
 /// The preset that a checkpoint's metadata name; `model` if not empty. Throws Error where neither
 /// tells.
-const ModelJobs& jobs_for_checkpoint(const std::filesystem::path& path, const std::string& model);
+const ModelJobs& jobs_for_checkpoint(const std::filesystem::path& path, const std::string& model,
+                                     const Compute& compute);
 
 /// Period of the cosine schedule where none is given: at least 1000 steps, so that a short run and
 /// its resumed continuation share one schedule.

@@ -29,52 +29,58 @@
 
 namespace vid2vox::examples {
 
-/// Parameters and buffers of a model read from a checkpoint.
-template <class Model>
-struct LoadedModel {
-  using T = typename Model::T;
-  Buffer<T> parameters{Model::parameter_count};
-  Buffer<T> buffers{Model::buffer_count};
-  [[nodiscard]] State<T> state() { return {parameters.data(), buffers.data()}; }
-};
-
 /// A VQ-VAE that encodes and decodes clips given as bytes, batch by batch.
 template <class Model>
 class ClipCodec {
  public:
+  using ThePolicy = typename Model::policy;
   using T = typename Model::T;
+  using A = typename Model::A;
   static constexpr std::size_t kBatch = 4;
 
-  explicit ClipCodec(LoadedModel<Model> model) : model_(std::move(model)) {}
+  explicit ClipCodec(ModelState<ThePolicy> model) : model_(std::move(model)) {}
 
   /// Codes [n, t, h, w] of clips [n, clip], n <= kBatch.
   void encode(std::span<const std::uint8_t> clips, std::int32_t* codes) {
-    set_batch(clips.size() / Model::kClip.size());
-    io::normalize_frames<T>(clips, std::span<T>(clips_.data(), clips.size()));
-    Model::encode(memory_.context, model_.state(), clips_.data(), codes, memory_.saved.data());
+    const std::size_t n = set_batch(clips.size() / Model::kClip.size());
+    Memory::upload(clips.size(), clips.data(), bytes_.data());
+    ops::Pointwise<device>::normalize_frames(
+        clips.size(), static_cast<const std::uint8_t*>(bytes_.data()), clips_.data());
+    Model::encode(memory_.context, model_.state(), clips_.data(), codes_.data(),
+                  memory_.saved.data());
+    Memory::download(Model::latent_rows(n), codes_.data(), codes);
   }
   /// Clips [n, clip] of codes, cut to the range of bytes.
   void decode(std::span<const std::int32_t> codes, std::span<std::uint8_t> clips) {
     set_batch(codes.size() / Model::kLatent.tokens());
-    Model::decode(memory_.context, model_.state(), codes.data(), clips_.data(),
+    Memory::upload(codes.size(), codes.data(), codes_.data());
+    Model::decode(memory_.context, model_.state(), codes_.data(), clips_.data(),
                   memory_.saved.data());
-    io::frames_to_bytes<T>(std::span<const T>(clips_.data(), clips.size()), clips);
+    const Buffer<A> values = to_host<ThePolicy>(clips.size(), clips_.data());
+    io::frames_to_bytes<A>(std::span<const A>(values.data(), values.size()), clips);
   }
-  [[nodiscard]] const T* embeddings() {
+  /// The codebook, on the device.
+  [[nodiscard]] const A* embeddings() {
     return Model::Book::embeddings(model_.buffers.data() + Model::kBookBuffers);
   }
-  /// e [n, t, h, w, embedding_dim] of codes [n, t, h, w].
+  /// e [n, t, h, w, embedding_dim] (on the device) of codes [n, t, h, w], n <= kBatch.
   void embed(std::span<const std::int32_t> codes, T* e) {
-    Model::Book::gather(model_.buffers.data() + Model::kBookBuffers, codes.size(), codes.data(), e);
+    Memory::upload(codes.size(), codes.data(), codes_.data());
+    ops::Codebook<device>::gather(codes.size(), Model::Book::kDim,
+                                  static_cast<const std::int32_t*>(codes_.data()), embeddings(), e);
   }
-  LoadedModel<Model>& model() { return model_; }
+  ModelState<ThePolicy>& model() { return model_; }
 
  private:
-  void set_batch(std::size_t batch) { memory_.context.batch = batch; }
+  using device = typename ThePolicy::device;
+  using Memory = ops::Memory<device>;
+  std::size_t set_batch(std::size_t batch) { return memory_.context.batch = batch; }
 
-  LoadedModel<Model> model_;
+  ModelState<ThePolicy> model_;
   ModelMemory<Model> memory_{kBatch};
-  Buffer<T> clips_{kBatch * Model::kClip.size()};
+  DeviceArray<ThePolicy, std::uint8_t> bytes_{kBatch * Model::kClip.size()};
+  DeviceArray<ThePolicy, T> clips_{kBatch * Model::kClip.size()};
+  DeviceArray<ThePolicy, std::int32_t> codes_{Model::latent_rows(kBatch)};
 };
 
 /// The codes of every clip of a set, and which clips follow each other without a gap.
@@ -125,16 +131,21 @@ EncodedClips encode_clips(ClipCodec<Model>& codec, const io::ClipSet& clips, boo
   return encoded;
 }
 
-/// The jobs of one preset.
-template <class Preset>
+/// The jobs of one preset, computed as the policy says.
+template <class Preset, class ThePolicy>
 class PresetJobs final : public ModelJobs {
-  using Float = Policy<fp32, cpu>;
-  using TheVqvae = presets::VqvaeOf<Preset, Float>;
-  using TheGpt = presets::GptOf<Preset, Float>;
+  using TheVqvae = presets::VqvaeOf<Preset, ThePolicy>;
+  using TheGpt = presets::GptOf<Preset, ThePolicy>;
   using Codec = ClipCodec<TheVqvae>;
+  using T = Scalar<ThePolicy>;
+  using A = AccumulateOf<T>;
+  using State = ModelState<ThePolicy>;
 
  public:
   [[nodiscard]] std::string name() const override { return Preset::kName; }
+  [[nodiscard]] std::string precision() const override {
+    return std::string(ThePolicy::precision::kName);
+  }
   [[nodiscard]] Extent3 clip() const override { return TheVqvae::kClip.grid(); }
   [[nodiscard]] std::vector<std::string> feature_layers() const override {
     return TheGpt::feature_layers();
@@ -144,7 +155,8 @@ class PresetJobs final : public ModelJobs {
     check_clips(job.training);
     VqvaeTrainer<TheVqvae> trainer(job.batch, job.seed);
     TrainingLoop loop(job, "vqvae", name(), Preset::kLearningRate,
-                      {"reconstruction", "commitment", "perplexity", "codes_used"});
+                      {"reconstruction", "commitment", "perplexity", "codes_used"},
+                      {{"precision", precision()}});
     loop.resume(trainer.state());
     io::BatchReader reader(job.training, job.batch, job.seed, trainer.state().step);
     const std::uint64_t epoch = std::max<std::uint64_t>(1, job.training.size() / job.batch);
@@ -171,7 +183,7 @@ class PresetJobs final : public ModelJobs {
     if (job.validation) validation = encode_pairs(codec, *job.validation, job.quiet);
     GptTrainer<TheGpt> trainer(job.batch, job.seed, codec.embeddings());
     TrainingLoop loop(job, "gpt", name(), Preset::kLearningRate, {},
-                      {{"vqvae", fingerprint(codec.model())}});
+                      {{"precision", precision()}, {"vqvae", fingerprint(codec.model())}});
     loop.resume(trainer.state());
     io::ClipOrder order(training.pairs.size(), job.seed);
     std::vector<std::int32_t> previous(job.batch * TheGpt::kTokens);
@@ -209,14 +221,11 @@ class PresetJobs final : public ModelJobs {
                                                   const SamplingOptions& options) const override {
     auto [codec, model] = load_gpt(gpt);
     std::vector<std::int32_t> codes(TheVqvae::kLatent.tokens());
-    codec.encode(previous, codes.data());
-    Buffer<float> embedded(TheGpt::kCodes.size());
-    codec.embed(codes, embedded.data());
-    GptDecoder<Preset::kGpt, Float> decoder(1, model.state(), codec.embeddings(), embedded.data());
+    const auto embedded = embed_clip(codec, previous);
+    GptDecoder<Preset::kGpt, ThePolicy> decoder(1, model.state(), codec.embeddings(),
+                                                embedded.data());
     decoder.decode_clip(options, codes.data(), nullptr);
-    std::vector<std::uint8_t> clip(TheVqvae::kClip.size());
-    codec.decode(codes, clip);
-    return clip;
+    return decode_clip(codec, codes);
   }
 
   [[nodiscard]] std::vector<std::uint8_t> predict_forced(
@@ -224,21 +233,16 @@ class PresetJobs final : public ModelJobs {
       std::span<const std::uint8_t> next) const override {
     auto [codec, model] = load_gpt(gpt);
     std::vector<std::int32_t> codes(TheVqvae::kLatent.tokens());
-    codec.encode(previous, codes.data());
-    Buffer<float> embedded(TheGpt::kCodes.size());
-    codec.embed(codes, embedded.data());
+    const auto embedded = embed_clip(codec, previous);
     codec.encode(next, codes.data());
-    ModelMemory<TheGpt> memory(1);
-    Buffer<float> logits(TheGpt::kTokens * TheGpt::kClasses);
-    TheGpt::forward(memory.context, model.state(), codec.embeddings(), embedded.data(),
-                    codes.data(), logits.data(), memory.saved.data());
+    ForcedPass pass;
+    pass.run(model, codec, embedded.data(), codes);
+    const Buffer<A> logits = to_host<ThePolicy>(pass.logits.size(), pass.logits.data());
     for (std::size_t i = 0; i < codes.size(); ++i) {
-      const float* row = logits.data() + i * TheGpt::kClasses;
+      const A* row = logits.data() + i * TheGpt::kClasses;
       codes[i] = static_cast<std::int32_t>(std::max_element(row, row + TheGpt::kClasses) - row);
     }
-    std::vector<std::uint8_t> clip(TheVqvae::kClip.size());
-    codec.decode(codes, clip);
-    return clip;
+    return decode_clip(codec, codes);
   }
 
   std::size_t extract(const FeatureJob& job, const FeatureSink& sink) const override {
@@ -246,23 +250,48 @@ class PresetJobs final : public ModelJobs {
     check_layer(job.layer);
     auto [codec, model] = load_gpt(job.gpt);
     const EncodedClips encoded = encode_pairs(codec, job.clips, true);
-    ModelMemory<TheGpt> memory(1);
-    Buffer<float> previous(TheGpt::kCodes.size());
-    Buffer<float> logits(TheGpt::kTokens * TheGpt::kClasses);
+    ForcedPass pass;
+    DeviceArray<ThePolicy, T> previous(TheGpt::kCodes.size());
     std::vector<float> values;
     for (const auto& [before, after] : encoded.pairs) {
       stop_if_interrupted("features");
       codec.embed(encoded.clip(before), previous.data());
-      TheGpt::forward(memory.context, model.state(), codec.embeddings(), previous.data(),
-                      encoded.clip(after).data(), logits.data(), memory.saved.data());
-      const auto feature = TheGpt::feature(job.layer, 1, memory.saved.data());
-      pool(feature.values, feature.shape, job.pooling, values);
+      pass.run(model, codec, previous.data(), encoded.clip(after));
+      const auto feature = TheGpt::feature(job.layer, 1, pass.memory.saved.data());
+      const Buffer<A> activations = to_host<ThePolicy>(feature.shape.size(), feature.values);
+      pool(activations.data(), feature.shape, job.pooling, values);
       sink(job.clips.info(after), values);
     }
     return job.clips.size() - encoded.pairs.size();
   }
 
  private:
+  /// One clip's pass through the GPT with the true codes (teacher-forced).
+  struct ForcedPass {
+    ModelMemory<TheGpt> memory{1};
+    DeviceArray<ThePolicy, T> logits{TheGpt::kTokens * TheGpt::kClasses};
+    DeviceArray<ThePolicy, std::int32_t> next{TheGpt::kTokens};
+
+    /// previous: embeddings on the device; codes: of the clip after, on the host.
+    void run(State& model, Codec& codec, const T* previous, std::span<const std::int32_t> codes) {
+      ops::Memory<typename ThePolicy::device>::upload(codes.size(), codes.data(), next.data());
+      TheGpt::forward(memory.context, model.state(), codec.embeddings(), previous, next.data(),
+                      logits.data(), memory.saved.data());
+    }
+  };
+  /// The clip's embeddings, on the device.
+  static DeviceArray<ThePolicy, T> embed_clip(Codec& codec, std::span<const std::uint8_t> clip) {
+    std::vector<std::int32_t> codes(TheVqvae::kLatent.tokens());
+    codec.encode(clip, codes.data());
+    DeviceArray<ThePolicy, T> embedded(TheGpt::kCodes.size());
+    codec.embed(codes, embedded.data());
+    return embedded;
+  }
+  static std::vector<std::uint8_t> decode_clip(Codec& codec, std::span<const std::int32_t> codes) {
+    std::vector<std::uint8_t> clip(TheVqvae::kClip.size());
+    codec.decode(codes, clip);
+    return clip;
+  }
   /// Before anything slow is done for it.
   static void check_layer(const std::string& layer) {
     const auto layers = TheGpt::feature_layers();
@@ -272,11 +301,14 @@ class PresetJobs final : public ModelJobs {
   }
   /// Tells one VQ-VAE from another: FNV-1a of its weights and codebook (public domain; Fowler, Noll
   /// and Vo).
-  static std::string fingerprint(LoadedModel<TheVqvae>& model) {
+  static std::string fingerprint(const State& model) {
     constexpr std::uint64_t kOffset = 14695981039346656037ULL;
     constexpr std::uint64_t kPrime = 1099511628211ULL;
+    Buffer<A> parameters(model.parameters.size());
+    Buffer<A> buffers(model.buffers.size());
+    model.download(parameters.data(), buffers.data());
     std::uint64_t hash = kOffset;
-    for (const auto* buffer : {&model.parameters, &model.buffers}) {
+    for (const auto* buffer : {&parameters, &buffers}) {
       for (std::size_t i = 0; i < buffer->size(); ++i) {
         hash = (hash ^ std::bit_cast<std::uint32_t>((*buffer)[i])) * kPrime;
       }
@@ -355,34 +387,33 @@ class PresetJobs final : public ModelJobs {
     return sum / batches;
   }
 
-  static void save_vqvae(const TrainingLoop& loop, TrainingState<Float>& state) {
+  static void save_vqvae(const TrainingLoop& loop, TrainingState<ThePolicy>& state) {
     std::vector<io::NamedTensor> tensors;
-    append_state_dict<TheVqvae>(tensors, "", state.parameters.data(), state.buffers.data());
+    append_state_dict<TheVqvae>(tensors, "", static_cast<const State&>(state));
     loop.save(state, tensors);
   }
-  static void save_gpt(const TrainingLoop& loop, TrainingState<Float>& state,
-                       const LoadedModel<TheVqvae>& vqvae) {
+  static void save_gpt(const TrainingLoop& loop, TrainingState<ThePolicy>& state,
+                       const State& vqvae) {
     std::vector<io::NamedTensor> tensors;
-    append_state_dict<TheGpt>(tensors, "", state.parameters.data(), state.buffers.data());
-    append_state_dict<TheVqvae>(tensors, "vqvae.", vqvae.parameters.data(), vqvae.buffers.data());
+    append_state_dict<TheGpt>(tensors, "", static_cast<const State&>(state));
+    append_state_dict<TheVqvae>(tensors, "vqvae.", vqvae);
     loop.save(state, tensors);
   }
-  static LoadedModel<TheVqvae> load_vqvae(const std::filesystem::path& path,
-                                          const std::string& prefix) {
+  static State load_vqvae(const std::filesystem::path& path, const std::string& prefix) {
     const io::SafetensorsFile file(checkpoint_file(path));
     StateDictReader reader(file);
-    LoadedModel<TheVqvae> model;
-    reader.load<TheVqvae>(prefix, model.parameters.data(), model.buffers.data());
+    State model(TheVqvae::parameter_count, TheVqvae::buffer_count);
+    reader.load<TheVqvae>(prefix, model);
     reader.require_all_used();
     return model;
   }
-  static std::pair<Codec, LoadedModel<TheGpt>> load_gpt(const std::filesystem::path& path) {
+  static std::pair<Codec, State> load_gpt(const std::filesystem::path& path) {
     const io::SafetensorsFile file(checkpoint_file(path));
     StateDictReader reader(file);
-    LoadedModel<TheVqvae> vqvae;
-    LoadedModel<TheGpt> gpt;
-    reader.load<TheVqvae>("vqvae.", vqvae.parameters.data(), vqvae.buffers.data());
-    reader.load<TheGpt>("", gpt.parameters.data(), gpt.buffers.data());
+    State vqvae(TheVqvae::parameter_count, TheVqvae::buffer_count);
+    State gpt(TheGpt::parameter_count, TheGpt::buffer_count);
+    reader.load<TheVqvae>("vqvae.", vqvae);
+    reader.load<TheGpt>("", gpt);
     reader.require_all_used();
     return {Codec(std::move(vqvae)), std::move(gpt)};
   }

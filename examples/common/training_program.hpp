@@ -49,6 +49,7 @@ struct TrainingArguments {
   std::string model = "tiny";
   std::string vqvae;
   std::string out;
+  Compute compute;
   VideoArguments video;
   int stride = 16;
   std::vector<std::size_t> validation_runs;
@@ -80,6 +81,7 @@ struct TrainingArguments {
         ->check(CLI::PositiveNumber)
         ->capture_default_str();
     app.add_option("--model", model, "Preset: study, videogpt or tiny")->capture_default_str();
+    compute.add_to(app);
     app.add_option("--validation-run", validation_runs,
                    "Runs (videos, from 1) that validate instead of training; default: the last of "
                    "two or more")

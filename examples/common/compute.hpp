@@ -1,0 +1,25 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+namespace vid2vox::examples {
+
+/// Where a model computes, and with which numbers.
+struct Compute {
+  std::string device = "cpu";
+  std::string precision = "fp32";
+
+  void add_to(CLI::App& app) {
+    app.add_option("--device", device, "cpu, or cuda: an NVIDIA GPU")
+        ->check(CLI::IsMember({"cpu", "cuda"}))
+        ->capture_default_str();
+    app.add_option("--precision", precision,
+                   "Numbers of the activations: fp32, tf32 (fp32 with products of 10-bit "
+                   "mantissas), bf16 or fp16; on the cpu fp32")
+        ->check(CLI::IsMember({"fp32", "tf32", "bf16", "fp16"}))
+        ->capture_default_str();
+  }
+};
+
+}  // namespace vid2vox::examples
