@@ -57,6 +57,12 @@ TEST_CASE("Codebook: the first batch gives every code a row of its own, once") {
   }
   CHECK(rows.size() == kCodes);
   CHECK(rows.count(-1) == 0);
+  // Each code's row is found by itself, the same on any device.
+  const RandomKey key{9, 1, stream_of("codebook")};
+  for (std::size_t k = 0; k < kCodes; ++k) {
+    const int row = row_of(batch, Book::embeddings(buffers.data()) + k * kDim);
+    CHECK(row == static_cast<int>(random_permutation(key, 20, k)));
+  }
   const Buffer<double> before = buffers;
   Batch other(20, 2);
   Book::initialize_once(other.context, buffers.data(), other.rows, other.z.data());

@@ -70,6 +70,8 @@ class ModelState {
     ops::Memory<device>::download(buffers.size(), buffers.data(), host_buffers);
   }
 
+  /// The copy, for who writes it together with `parameters`; null where there is none.
+  T* copies() { return kHasCopies ? copies_.data() : nullptr; }
   /// To be called whenever `parameters` have changed.
   void refresh_weights() {
     if constexpr (kHasCopies) {
@@ -85,11 +87,11 @@ class ModelState {
     }
   }
 
+  static constexpr bool kHasCopies = !std::is_same_v<T, A>;
   DeviceArray<ThePolicy, A> parameters;
   DeviceArray<ThePolicy, A> buffers;
 
  private:
-  static constexpr bool kHasCopies = !std::is_same_v<T, A>;
   DeviceArray<ThePolicy, T> copies_;
 };
 

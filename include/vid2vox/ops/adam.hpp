@@ -23,6 +23,7 @@ struct AdamStep {
 ///     or NaN, else leaves it
 ///   update(n, step, gradient, parameter, first_moment, second_moment, const double* skip): changes
 ///     nothing if skip is not null and *skip is not 0
+///   update(..., skip, T* weights): the same, and weights = parameter rounded to T
 template <Device D>
 struct Adam {
   static_assert(

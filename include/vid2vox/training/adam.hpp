@@ -25,16 +25,31 @@ class Adam {
     }
   }
 
-  /// One update. gradients: [parameter_count], multiplied by gradient_scale; parameters:
-  /// [parameter_count]. skip: null, or on the device what makes the update change nothing if it is
-  /// not 0 (the caller then takes the step back).
-  void step(double learning_rate, const A* gradients, A* parameters, double gradient_scale = 1,
-            const double* skip = nullptr) {
+  /// One update. gradients, parameters: [parameter_count].
+  void step(double learning_rate, const A* gradients, A* parameters) {
+    ++steps_;
+    const ops::AdamStep options{.step = steps_, .learning_rate = learning_rate};
+    ops::Adam<device>::update(first_moment_.size(), options, gradients, parameters,
+                              first_moment_.data(), second_moment_.data(),
+                              static_cast<const double*>(nullptr));
+  }
+  /// One update of a model's parameters and of their copy. gradients come multiplied by
+  /// gradient_scale. Nothing changes where *skip (on the device) is not 0; the caller then takes
+  /// the step back.
+  void step(double learning_rate, const A* gradients, ModelState<ThePolicy>& model,
+            double gradient_scale, const double* skip) {
     ++steps_;
     const ops::AdamStep options{
         .step = steps_, .learning_rate = learning_rate, .gradient_scale = gradient_scale};
-    ops::Adam<device>::update(first_moment_.size(), options, gradients, parameters,
-                              first_moment_.data(), second_moment_.data(), skip);
+    const auto update = [&](auto... copies) {
+      ops::Adam<device>::update(first_moment_.size(), options, gradients, model.parameters.data(),
+                                first_moment_.data(), second_moment_.data(), skip, copies...);
+    };
+    if constexpr (ModelState<ThePolicy>::kHasCopies) {
+      update(model.copies());
+    } else {
+      update();
+    }
   }
 
   /// Updates made so far, and the state that a checkpoint stores.

@@ -86,9 +86,8 @@ class TrainerBase {
     double* not_finite = metrics_.data() + metrics_.size() - 1;
     ops::Adam<device>::find_not_finite(gradients_.size(), static_cast<const A*>(gradients_.data()),
                                        not_finite);
-    state_.adam.step(learning_rate, gradients_.data(), state_.parameters.data(),
-                     state_.loss_scale.scale(), not_finite);
-    state_.refresh_weights();
+    state_.adam.step(learning_rate, gradients_.data(), state_, state_.loss_scale.scale(),
+                     not_finite);
   }
   /// Waits for the device. The model's metrics on the host.
   const double* read_metrics() {

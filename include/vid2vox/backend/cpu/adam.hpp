@@ -49,6 +49,13 @@ struct Adam<cpu> {
       parameter[i] -= step_size * first_moment[i] / denominator;
     });
   }
+
+  template <class A, class T>
+  static void update(std::size_t n, const AdamStep& options, const A* gradient, A* parameter,
+                     A* first_moment, A* second_moment, const double* skip, T* weights) {
+    update(n, options, gradient, parameter, first_moment, second_moment, skip);
+    Pointwise<cpu>::convert(n, static_cast<const A*>(parameter), weights);
+  }
 };
 
 }  // namespace vid2vox::ops
