@@ -35,7 +35,8 @@ struct MultiHeadAttentionTensors {
   template <class Visitor>
   static void visit_output(const Scope& scope, std::size_t offset, const Visitor& visit) {
     TensorInfo weight = projection(scope.name("fc.weight"), offset, kDim, kMemory, kDim);
-    weight.initializer = Initializer::normal(1.0 / std::sqrt(double{Dim} * double{Config.layers}));
+    weight.initializer = Initializer::normal(
+        1.0 / std::sqrt(static_cast<double>(Dim) * static_cast<double>(Config.layers)));
     visit(weight);
     visit(dense_parameter(scope.name("fc.bias"), {kDim}, offset + kMemory * kDim,
                           Initializer::uniform(1.0 / std::sqrt(double{MemoryDim}))));
