@@ -15,7 +15,7 @@ namespace {
 using ops::AttentionGeometry;
 constexpr std::size_t kBatch = 64;
 constexpr std::size_t kHeads = 4;
-constexpr std::size_t kKeyWidth = 144;       // 576 / 4
+constexpr std::size_t kKeyWidth = 144;        // 576 / 4
 constexpr std::size_t kCrossValueWidth = 60;  // 240 / 4
 
 AttentionGeometry geometry(std::size_t tokens, bool causal, std::size_t d_v,
@@ -32,7 +32,8 @@ AttentionGeometry geometry(std::size_t tokens, bool causal, std::size_t d_v,
           .o_stride = kHeads * d_v,
           .key_rows = tokens,
           .causal = causal,
-          .scale = 1.0 / std::sqrt(static_cast<double>(kKeyWidth))};
+          .scale = 1.0 / std::sqrt(static_cast<double>(kKeyWidth)),
+          .dropout_key = {}};
 }
 
 template <class P>
@@ -111,8 +112,7 @@ struct Problem {
     const double v_width = static_cast<double>(d_v);
     const double widths = 2 * k_width + 2 * v_width;  // of q, k, v and o
     return {.bytes = rows * sizeof(T) * widths * (backward ? 2 : 1),
-            .flops = 2 * rows * seen *
-                     (backward ? 3 * k_width + 2 * v_width : k_width + v_width)};
+            .flops = 2 * rows * seen * (backward ? 3 * k_width + 2 * v_width : k_width + v_width)};
   }
 };
 

@@ -71,9 +71,8 @@ struct AxialCase : Case {
 
 template <class P>
 AxialCase<P>& use(Extent3 grid) {
-  return use_case<AxialCase<P>>(
-      name_of<P>("axial", shape_text(grid)),
-      [&] { return std::make_unique<AxialCase<P>>(grid); });
+  return use_case<AxialCase<P>>(name_of<P>("axial", shape_text(grid)),
+                                [&] { return std::make_unique<AxialCase<P>>(grid); });
 }
 
 /// Forward reads q, k, v and writes the outputs: 9 + 3 numbers a channel; backward reads q, k, v
@@ -83,9 +82,9 @@ Work work_of(Extent3 grid, bool backward) {
   const double tokens = static_cast<double>(kBatch * grid.volume());
   const double numbers = tokens * static_cast<double>(kChannels) * (backward ? 21 : 12);
   const double products = backward ? 5 : 2;
-  return {.bytes = numbers * sizeof(typename P::storage),
-          .flops = products * 2 * tokens * static_cast<double>(kChannels) *
-                   (grid.t + grid.h + grid.w)};
+  return {
+      .bytes = numbers * sizeof(typename P::storage),
+      .flops = products * 2 * tokens * static_cast<double>(kChannels) * (grid.t + grid.h + grid.w)};
 }
 
 template <class P>

@@ -100,9 +100,8 @@ inline double relative_error(const std::vector<float>& a, const std::vector<floa
 }
 
 /// Throws an Error, which the report shows in place of a time, unless the answers agree.
-inline void require_agreement(const std::vector<float>& answer,
-                              const std::vector<float>& reference, double tolerance,
-                              const std::string& what) {
+inline void require_agreement(const std::vector<float>& answer, const std::vector<float>& reference,
+                              double tolerance, const std::string& what) {
   const double error = relative_error(answer, reference);
   if (error <= tolerance) return;
   throw Error("the relative error is " + std::to_string(error) + ", allowed are " +
@@ -144,13 +143,16 @@ TheCase& use_case(const std::string& name, const Make& make) {
 
 /// Registers a benchmark. An exception becomes the benchmark's error.
 inline void add(const std::string& name, std::function<void(benchmark::State&)> body) {
-  benchmark::RegisterBenchmark(name.c_str(), [body = std::move(body)](benchmark::State& state) {
-    try {
-      body(state);
-    } catch (const std::exception& error) {
-      state.SkipWithError(error.what());
-    }
-  })->UseManualTime()->Unit(benchmark::kMicrosecond);
+  benchmark::RegisterBenchmark(name.c_str(),
+                               [body = std::move(body)](benchmark::State& state) {
+                                 try {
+                                   body(state);
+                                 } catch (const std::exception& error) {
+                                   state.SkipWithError(error.what());
+                                 }
+                               })
+      ->UseManualTime()
+      ->Unit(benchmark::kMicrosecond);
 }
 
 /// Times `enqueue`, which puts one call on the current stream. An iteration is a run of calls of

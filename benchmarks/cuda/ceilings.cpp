@@ -15,9 +15,8 @@ struct CopyCase : Case {
 
 void copy(benchmark::State& state) {
   auto& data = use_case<CopyCase>("copy", [] { return std::make_unique<CopyCase>(); });
-  time(state, {.bytes = 2.0 * CopyCase::kBytes}, [&] {
-    backend::cuda::copy_on_device(data.to.data(), data.from.data(), CopyCase::kBytes);
-  });
+  time(state, {.bytes = 2.0 * CopyCase::kBytes},
+       [&] { backend::cuda::copy_on_device(data.to.data(), data.from.data(), CopyCase::kBytes); });
 }
 
 template <class P>
@@ -33,8 +32,8 @@ template <class P>
 void product(benchmark::State& state) {
   using Data = ProductCase<P>;
   using T = typename P::storage;
-  auto& data = use_case<Data>("product " + std::string(P::kName),
-                              [] { return std::make_unique<Data>(); });
+  auto& data =
+      use_case<Data>("product " + std::string(P::kName), [] { return std::make_unique<Data>(); });
   constexpr std::size_t kSize = Data::kSize;
   const PrecisionScope<P> scope;
   const double size = kSize;

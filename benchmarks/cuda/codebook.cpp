@@ -1,5 +1,5 @@
-// Search of the nearest codes at the study's size, exact and fast, beside the product of cuBLAS with
-// an arg-min; and the update of the codebook.
+// Search of the nearest codes at the study's size, exact and fast, beside the product of cuBLAS
+// with an arg-min; and the update of the codebook.
 #include "vid2vox/backend/cuda/codebook.hpp"
 
 #include <numeric>
@@ -77,8 +77,7 @@ void time_search(benchmark::State& state, double allowed_excess, const Search& s
 void update(benchmark::State& state) {
   auto& data = use();
   const RandomKey key{17, 1, stream_of("codebook")};
-  Codebook::nearest(kRows, kDim, kCodes, data.z.data(), data.embeddings.data(),
-                    data.index.data());
+  Codebook::nearest(kRows, kDim, kCodes, data.z.data(), data.embeddings.data(), data.index.data());
   DeviceBuffer<float> n(std::vector<float>(kCodes, 2.0F));
   DeviceBuffer<float> average(data.embeddings.download());
   DeviceBuffer<float> embeddings(data.embeddings.download());

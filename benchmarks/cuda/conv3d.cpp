@@ -133,9 +133,8 @@ void add_shape(const Shape& shape) {
     const std::string name = kOperation[static_cast<int>(product)];
     add(name_of<P>(name, shape.name) + "ours", [shape, product](benchmark::State& state) {
       const PrecisionScope<P> scope;
-      auto& data = use_case<ConvCase<P>>(name_of<P>("conv3d", shape.name), [&] {
-        return std::make_unique<ConvCase<P>>(shape);
-      });
+      auto& data = use_case<ConvCase<P>>(name_of<P>("conv3d", shape.name),
+                                         [&] { return std::make_unique<ConvCase<P>>(shape); });
       data.check(product);
       time(state, work_of<P>(data.g, product), [&] { data.run(product, data.g); });
     });

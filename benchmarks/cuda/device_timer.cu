@@ -1,7 +1,6 @@
-#include "device_timer.hpp"
-
 #include <cuda_runtime.h>
 
+#include "device_timer.hpp"
 #include "vid2vox/backend/cuda/runtime.hpp"
 #include "vid2vox/backend/cuda/runtime_call.cuh"
 
@@ -32,7 +31,8 @@ double DeviceTimer::seconds(const std::function<void()>& enqueue) {
   check_call(cudaEventRecord(events_->stop, stream), "cudaEventRecord");
   check_call(cudaEventSynchronize(events_->stop), "cudaEventSynchronize");
   float milliseconds = 0;
-  check_call(cudaEventElapsedTime(&milliseconds, events_->start, events_->stop), "cudaEventElapsedTime");
+  check_call(cudaEventElapsedTime(&milliseconds, events_->start, events_->stop),
+             "cudaEventElapsedTime");
   return static_cast<double>(milliseconds) * kMillisecond;
 }
 

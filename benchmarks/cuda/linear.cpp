@@ -1,10 +1,9 @@
 // Linear layers of the study's models at batch 64 and grid (4, 16, 16): the projections of axial
-// attention, the GPT's, and its classifier. Forward with a bias, and the weights' gradient with that
-// of the bias, each one call.
-#include "vid2vox/backend/cuda/matrix_product.hpp"
-
+// attention, the GPT's, and its classifier. Forward with a bias, and the weights' gradient with
+// that of the bias, each one call.
 #include "bench.hpp"
 #include "vid2vox/backend/cpu/matrix_product.hpp"
+#include "vid2vox/backend/cuda/matrix_product.hpp"
 
 namespace vid2vox::bench {
 namespace {
@@ -38,10 +37,9 @@ struct LinearCase : Case {
                                           MatrixView<T>(y.data(), rows, out));
   }
   void gradient(std::size_t rows) {
-    ops::MatrixProduct<cuda>::tn_sum_rows(MatrixView<const T>(x.data(), rows, in),
-                                          MatrixView<const T>(dy.data(), rows, out),
-                                          MatrixView<float>(dw.data(), in, out), true,
-                                          d_bias.data());
+    ops::MatrixProduct<cuda>::tn_sum_rows(
+        MatrixView<const T>(x.data(), rows, in), MatrixView<const T>(dy.data(), rows, out),
+        MatrixView<float>(dw.data(), in, out), true, d_bias.data());
   }
   void check_forward() {
     y = poisoned<T>(y.size());
@@ -82,9 +80,8 @@ template <class P>
 void add_shape(const Shape& shape) {
   using T = typename P::storage;
   const auto use = [shape]() -> LinearCase<P>& {
-    return use_case<LinearCase<P>>(name_of<P>("linear", shape.name), [&] {
-      return std::make_unique<LinearCase<P>>(shape);
-    });
+    return use_case<LinearCase<P>>(name_of<P>("linear", shape.name),
+                                   [&] { return std::make_unique<LinearCase<P>>(shape); });
   };
   const double in = static_cast<double>(shape.in);
   const double out = static_cast<double>(shape.out);
@@ -110,10 +107,10 @@ void add_shape(const Shape& shape) {
 }  // namespace
 
 void register_benchmarks() {
-  const Shape shapes[] = {{"65536x240_2160", 240, 2160},  // q, k, v of three axes
-                          {"65536x720_240", 720, 240},    // the three outputs
-                          {"65536x576_1728", 576, 1728},  // the GPT's q, k, v
-                          {"65536x576_2304", 576, 2304},  // its feed-forward layer
+  const Shape shapes[] = {{"65536x240_2160", 240, 2160},   // q, k, v of three axes
+                          {"65536x720_240", 720, 240},     // the three outputs
+                          {"65536x576_1728", 576, 1728},   // the GPT's q, k, v
+                          {"65536x576_2304", 576, 2304},   // its feed-forward layer
                           {"65536x576_2048", 576, 2048}};  // its classifier
   for (const Shape& shape : shapes) {
     for_precisions([&](auto precision) { add_shape<decltype(precision)>(shape); });

@@ -56,9 +56,8 @@ struct RowsCase : Case {
 
 template <class P>
 RowsCase<P>& use(std::size_t cols) {
-  return use_case<RowsCase<P>>(name_of<P>("rows", shape_of(cols)), [&] {
-    return std::make_unique<RowsCase<P>>(cols);
-  });
+  return use_case<RowsCase<P>>(name_of<P>("rows", shape_of(cols)),
+                               [&] { return std::make_unique<RowsCase<P>>(cols); });
 }
 
 /// `arrays` reads and writes of [kRows, cols].
@@ -110,8 +109,8 @@ void add_layer_norm() {
         std::vector<float> d_gain(d.cols, 0.0F);
         std::vector<float> d_bias(d.cols, 0.0F);
         ops::LayerNorm<cpu>::backward<kEpsilon, float>(
-            kCheckRows, d.cols, d.first(d.x).data(), to_floats(d.gain).data(),
-            d.first(d.dy).data(), dx, d_gain.data(), d_bias.data());
+            kCheckRows, d.cols, d.first(d.x).data(), to_floats(d.gain).data(), d.first(d.dy).data(),
+            dx, d_gain.data(), d_bias.data());
       });
 }
 
@@ -131,16 +130,14 @@ template <class P>
 void add_batch_norm() {
   using T = typename P::storage;
   using Data = RowsCase<P>;
-  add_rows<P>("batch_norm_relu_forward", kVqvaeChannels, 3, &batch_norm<P>,
-              [](Data& d, float* y) {
-                const auto x = d.first(d.x);
-                const auto mean = to_floats(d.mean);
-                const auto inverse_sd = to_floats(d.inverse_sd);
-                ops::BatchNorm<cpu>::apply<float>(kCheckRows, d.cols, x.data(), mean.data(),
-                                                  inverse_sd.data(), to_floats(d.gain).data(),
-                                                  to_floats(d.bias).data(), y);
-                ops::Pointwise<cpu>::relu<float>(kCheckRows * d.cols, y, y);
-              });
+  add_rows<P>("batch_norm_relu_forward", kVqvaeChannels, 3, &batch_norm<P>, [](Data& d, float* y) {
+    const auto x = d.first(d.x);
+    const auto mean = to_floats(d.mean);
+    const auto inverse_sd = to_floats(d.inverse_sd);
+    ops::BatchNorm<cpu>::apply<float>(kCheckRows, d.cols, x.data(), mean.data(), inverse_sd.data(),
+                                      to_floats(d.gain).data(), to_floats(d.bias).data(), y);
+    ops::Pointwise<cpu>::relu<float>(kCheckRows * d.cols, y, y);
+  });
   add_rows<P>(
       "batch_norm_relu_backward", kVqvaeChannels, 5,
       [](Data& d, std::size_t rows) {
@@ -156,8 +153,8 @@ void add_batch_norm() {
         const auto gain = to_floats(d.gain);
         std::vector<float> y(x.size());
         ops::BatchNorm<cpu>::apply<float>(kCheckRows, d.cols, x.data(), mean.data(),
-                                          inverse_sd.data(), gain.data(),
-                                          to_floats(d.bias).data(), y.data());
+                                          inverse_sd.data(), gain.data(), to_floats(d.bias).data(),
+                                          y.data());
         ops::Pointwise<cpu>::relu_backward<float>(y.size(), y.data(), dy.data(), dy.data());
         std::vector<float> d_gain(d.cols, 0.0F);
         std::vector<float> d_bias(d.cols, 0.0F);

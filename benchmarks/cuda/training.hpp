@@ -15,8 +15,8 @@ inline void time_steps(benchmark::State& state, const std::function<double()>& s
     }
   }
   time(state, {}, [&] { step(); });
-  state.counters["clips_per_s"] = benchmark::Counter(
-      static_cast<double>(kTrainingBatch), benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["clips_per_s"] = benchmark::Counter(static_cast<double>(kTrainingBatch),
+                                                     benchmark::Counter::kIsIterationInvariantRate);
 }
 
 inline std::string training_shape(const std::string& preset) {

@@ -13,10 +13,10 @@ struct AttentionByProducts::Impl {
 };
 
 AttentionByProducts::AttentionByProducts(const ops::AttentionGeometry& g, NumberType type)
-    : impl_(new Impl{g, type,
-                     DeviceBuffer<unsigned char>(g.batch * g.heads * g.queries * g.keys *
-                                                 size_of(type)),
-                     Cublas()}) {}
+    : impl_(new Impl{
+          g, type,
+          DeviceBuffer<unsigned char>(g.batch * g.heads * g.queries * g.keys * size_of(type)),
+          Cublas()}) {}
 AttentionByProducts::~AttentionByProducts() = default;
 
 void AttentionByProducts::forward(const void* q, const void* k, const void* v, void* o) {
@@ -41,8 +41,8 @@ void AttentionByProducts::forward(const void* q, const void* k, const void* v, v
                     matrix(k, g.key_rows, g.k_stride, head * g.d_k), true, scores_of(head), square,
                     keys);
   }
-  softmax_rows(m.type, m.scores.data(),
-               static_cast<long long>(g.heads * g.batch * g.queries), keys, queries, g.causal);
+  softmax_rows(m.type, m.scores.data(), static_cast<long long>(g.heads * g.batch * g.queries), keys,
+               queries, g.causal);
   for (std::size_t head = 0; head < g.heads; ++head) {
     const BatchedMatrix out = matrix(o, g.queries, g.o_stride, head * g.d_v);
     batched_product(m.cublas, m.type, batch, queries, static_cast<int>(g.d_v), keys, 1,

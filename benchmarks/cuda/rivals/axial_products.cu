@@ -35,8 +35,8 @@ constexpr int kChunkBytes = 16;
 template <bool kToPacked>
 __global__ void permute_kernel(Part part, int element_bytes, Chunk* packed, Chunk* rows) {
   const int chunks = part.width * element_bytes / kChunkBytes;  // of a head's row
-  const long long count = static_cast<long long>(part.axis.sequences) * part.heads *
-                          part.axis.length * chunks;
+  const long long count =
+      static_cast<long long>(part.axis.sequences) * part.heads * part.axis.length * chunks;
   const long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= count) return;
   const int chunk = static_cast<int>(i % chunks);

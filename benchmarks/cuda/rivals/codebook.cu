@@ -1,8 +1,7 @@
-#include "codebook.hpp"
-
 #include <algorithm>
 #include <vector>
 
+#include "codebook.hpp"
 #include "cublas.cuh"
 
 namespace vid2vox::bench {

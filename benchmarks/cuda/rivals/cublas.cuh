@@ -38,8 +38,9 @@ class Cublas {
  public:
   explicit Cublas(bool tf32 = false) {
     check_cublas(cublasCreate(&handle_), "cublasCreate");
-    check_cublas(cublasSetMathMode(handle_, tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH),
-                 "cublasSetMathMode");
+    check_cublas(
+        cublasSetMathMode(handle_, tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH),
+        "cublasSetMathMode");
   }
   Cublas(const Cublas&) = delete;
   Cublas& operator=(const Cublas&) = delete;
@@ -73,8 +74,8 @@ inline void batched_product(Cublas& cublas, NumberType type, int batch, int m, i
   check_cublas(cublasGemmStridedBatchedEx(
                    cublas.on_current_stream(), b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
                    CUBLAS_OP_N, n, m, k, &alpha, b.data, cuda, b.row_stride, b.batch_stride, a.data,
-                   cuda, a.row_stride, a.batch_stride, &zero, c, cuda, c_row_stride,
-                   c_batch_stride, batch, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
+                   cuda, a.row_stride, a.batch_stride, &zero, c, cuda, c_row_stride, c_batch_stride,
+                   batch, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
                "cublasGemmStridedBatchedEx");
 }
 

@@ -1,8 +1,7 @@
-#include "cudnn_attention.hpp"
-
 #include <utility>
 #include <vector>
 
+#include "cudnn_attention.hpp"
 #include "vid2vox/backend/cuda/cudnn_graph.cuh"
 
 namespace vid2vox::bench {
@@ -57,8 +56,7 @@ struct CudnnAttention::Impl {
 CudnnAttention::CudnnAttention(NumberType type, const AttentionTensor& q, const AttentionTensor& k,
                                const AttentionTensor& v, const AttentionTensor& o, float scale)
     : impl_(std::make_unique<Impl>(Impl{make(type, q, k, v, o), scale, {}})) {
-  impl_->workspace =
-      backend::cuda::DeviceBuffer<unsigned char>(impl_->plan.workspace_bytes);
+  impl_->workspace = backend::cuda::DeviceBuffer<unsigned char>(impl_->plan.workspace_bytes);
 }
 CudnnAttention::CudnnAttention(CudnnAttention&&) noexcept = default;
 CudnnAttention& CudnnAttention::operator=(CudnnAttention&&) noexcept = default;
