@@ -1,0 +1,336 @@
+#include "vid2vox/backend/cuda/conv3d.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "vid2vox/backend/cuda/conv3d_repack.hpp"
+#include "vid2vox/core/random.hpp"
+
+namespace vid2vox {
+namespace {
+
+using backend::cuda::DeviceBuffer;
+using ops::Conv3dGeometry;
+using Conv = ops::Conv3d<cuda>;
+
+constexpr std::uint8_t kNanByte = 0xFF;  // as every byte of a number of any of the types
+
+template <class T>
+constexpr double kRounding = 0;  // largest relative error of rounding to T
+template <>
+constexpr double kRounding<float> = 0x1p-24;
+template <>
+constexpr double kRounding<bfloat16> = 0x1p-9;
+template <>
+constexpr double kRounding<float16> = 0x1p-12;
+
+/// Output extents of a convolution with `after` zeros behind the last element.
+Conv3dGeometry make(std::size_t batch, Extent3 in, int cin, int cout, Extent3 kernel,
+                    Extent3 stride, Extent3 pad, Extent3 after) {
+  const auto extent = [](int size, int k, int s, int before, int behind) {
+    return (size + before + behind - k) / s + 1;
+  };
+  return {.batch = batch,
+          .in = in,
+          .in_channels = cin,
+          .out = {extent(in.t, kernel.t, stride.t, pad.t, after.t),
+                  extent(in.h, kernel.h, stride.h, pad.h, after.h),
+                  extent(in.w, kernel.w, stride.w, pad.w, after.w)},
+          .out_channels = cout,
+          .kernel = kernel,
+          .stride = stride,
+          .pad = pad};
+}
+
+const Conv3dGeometry kCases[] = {
+    make(2, {4, 5, 6}, 3, 4, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}),
+    make(1, {4, 8, 6}, 3, 8, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}),
+    // VideoGPT's same padding of a kernel of 4 with stride 1: two zeros before, one after.
+    make(2, {3, 8, 6}, 16, 8, {4, 4, 4}, {1, 2, 2}, {2, 1, 1}, {1, 1, 1}),
+    make(1, {5, 7, 9}, 2, 3, {2, 3, 4}, {2, 3, 1}, {1, 0, 2}, {0, 2, 1}),
+    // Kernel larger than the extent.
+    make(2, {1, 2, 1}, 3, 2, {4, 4, 3}, {1, 1, 1}, {2, 2, 1}, {1, 1, 1}),
+    make(3, {2, 3, 5}, 7, 6, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}),
+    make(2, {2, 3, 5}, 8, 24, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}),
+    make(1, {2, 3, 4}, 4, 3, {1, 1, 1}, {2, 2, 2}, {0, 0, 0}, {0, 0, 0}),
+};
+
+struct Sizes {
+  explicit Sizes(const Conv3dGeometry& g)
+      : x(g.batch * g.in.volume() * static_cast<std::size_t>(g.in_channels)),
+        w(g.kernel.volume() * static_cast<std::size_t>(g.in_channels) *
+          static_cast<std::size_t>(g.out_channels)),
+        y(g.batch * g.out.volume() * static_cast<std::size_t>(g.out_channels)) {}
+  std::size_t x, w, y;
+};
+
+template <class T>
+std::vector<T> normal(std::size_t count, const char* stream) {
+  const RandomKey key{31, 0, stream_of(stream)};
+  std::vector<T> values(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    values[i] = static_cast<T>(static_cast<float>(key.normal(i)));
+  }
+  return values;
+}
+
+/// Calls body(x index, w index, y index) for every product of the convolution.
+template <class Body>
+void for_each_product(const Conv3dGeometry& g, const Body& body) {
+  const auto source = [](int o, int s, int k, int pad, int extent) {
+    const int i = o * s + k - pad;
+    return i >= 0 && i < extent ? i : -1;
+  };
+  for (int b = 0; b < static_cast<int>(g.batch); ++b) {
+    for (int o = 0; o < static_cast<int>(g.out.volume()); ++o) {
+      for (int k = 0; k < static_cast<int>(g.kernel.volume()); ++k) {
+        const int it = source(o / (g.out.h * g.out.w), g.stride.t, k / (g.kernel.h * g.kernel.w),
+                              g.pad.t, g.in.t);
+        const int ih =
+            source(o / g.out.w % g.out.h, g.stride.h, k / g.kernel.w % g.kernel.h, g.pad.h, g.in.h);
+        const int iw = source(o % g.out.w, g.stride.w, k % g.kernel.w, g.pad.w, g.in.w);
+        if (it < 0 || ih < 0 || iw < 0) continue;
+        const int volume = static_cast<int>(g.in.volume());
+        const int x = (b * volume + (it * g.in.h + ih) * g.in.w + iw) * g.in_channels;
+        const int y = (b * static_cast<int>(g.out.volume()) + o) * g.out_channels;
+        for (int ci = 0; ci < g.in_channels; ++ci) {
+          for (int co = 0; co < g.out_channels; ++co) {
+            body(static_cast<std::size_t>(x + ci),
+                 static_cast<std::size_t>((k * g.in_channels + ci) * g.out_channels + co),
+                 static_cast<std::size_t>(y + co));
+          }
+        }
+      }
+    }
+  }
+}
+
+/// Inputs as T holds them; sums in A, which is also the type of the results.
+template <class T, class A>
+struct Naive {
+  std::vector<A> y, dx, dw;
+  explicit Naive(const Conv3dGeometry& g) {
+    const Sizes size(g);
+    const auto x = normal<T>(size.x, "x");
+    const auto w = normal<T>(size.w, "w");
+    const auto dy = normal<T>(size.y, "dy");
+    const auto before = normal<float>(size.w, "dw");
+    y.assign(size.y, A(0));
+    dx.assign(size.x, A(0));
+    dw.assign(size.w, A(0));
+    for_each_product(g, [&](std::size_t xi, std::size_t wi, std::size_t yi) {
+      y[yi] += A(x[xi]) * A(w[wi]);
+      dx[xi] += A(dy[yi]) * A(w[wi]);
+      dw[wi] += A(x[xi]) * A(dy[yi]);
+    });
+    const auto bias_out = normal<float>(static_cast<std::size_t>(g.out_channels), "bias out");
+    const auto bias_in = normal<float>(static_cast<std::size_t>(g.in_channels), "bias in");
+    // Like a framework that adds the bias in an operation of its own: two roundings to T.
+    const auto round = [](A value) {
+      return std::is_same_v<A, double> ? value : A(static_cast<T>(value));
+    };
+    for (std::size_t i = 0; i < y.size(); ++i)
+      y[i] = round(round(y[i]) + bias_out[i % bias_out.size()]);
+    for (std::size_t i = 0; i < dx.size(); ++i)
+      dx[i] = round(round(dx[i]) + bias_in[i % bias_in.size()]);
+    for (std::size_t i = 0; i < dw.size(); ++i) dw[i] = round(dw[i]) + before[i];
+  }
+};
+
+template <class T>
+struct Results {
+  std::vector<T> y, dx;
+  std::vector<float> dw;
+};
+
+template <class T>
+Results<T> ours(const Conv3dGeometry& g) {
+  const Sizes size(g);
+  const DeviceBuffer<T> x(normal<T>(size.x, "x"));
+  const DeviceBuffer<T> w(normal<T>(size.w, "w"));
+  const DeviceBuffer<T> dy(normal<T>(size.y, "dy"));
+  const DeviceBuffer<float> bias_out(
+      normal<float>(static_cast<std::size_t>(g.out_channels), "bias out"));
+  const DeviceBuffer<float> bias_in(
+      normal<float>(static_cast<std::size_t>(g.in_channels), "bias in"));
+  DeviceBuffer<T> y(size.y);
+  DeviceBuffer<T> dx(size.x);
+  DeviceBuffer<float> dw(normal<float>(size.w, "dw"));
+  y.fill_with_byte(kNanByte);
+  dx.fill_with_byte(kNanByte);
+  Conv::forward(g, x.data(), w.data(), bias_out.data(), y.data());
+  Conv::data_gradient(g, dy.data(), w.data(), bias_in.data(), dx.data());
+  Conv::weight_gradient(g, x.data(), dy.data(), dw.data());
+  return {y.download(), dx.download(), dw.download()};
+}
+
+template <class T, class U>
+void compare(const char* what, const std::vector<U>& a, const std::vector<float>& naive,
+             const std::vector<double>& exact) {
+  REQUIRE(a.size() == exact.size());
+  double error = 0;
+  double naive_error = 0;
+  double largest = 0;
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    const double difference = std::abs(static_cast<float>(a[i]) - exact[i]);
+    error = std::isnan(difference) ? INFINITY : std::max(error, difference);
+    naive_error = std::max(naive_error, std::abs(naive[i] - exact[i]));
+    largest = std::max(largest, std::abs(exact[i]));
+  }
+  INFO(what << ": error " << error << ", naive " << naive_error << ", largest " << largest);
+  CHECK(error <= std::max(2 * naive_error, kRounding<T> * largest));
+}
+
+TEMPLATE_TEST_CASE("convolutions: shapes, strides, paddings, channels", "", float, bfloat16,
+                   float16) {
+  for (const auto& g : kCases) {
+    INFO("kernel " << g.kernel.t << "," << g.kernel.h << "," << g.kernel.w << " on " << g.in.t
+                   << "," << g.in.h << "," << g.in.w << ", channels " << g.in_channels << ", "
+                   << g.out_channels);
+    const Naive<TestType, double> exact(g);
+    const Naive<TestType, float> naive(g);
+    const auto mine = ours<TestType>(g);
+    compare<TestType>("y", mine.y, naive.y, exact.y);
+    compare<TestType>("dx", mine.dx, naive.dx, exact.dx);
+    compare<TestType>("dw", mine.dw, naive.dw, exact.dw);
+  }
+}
+
+TEST_CASE("convolutions in TF32 round their inputs, in float32 they do not") {
+  const auto& g = kCases[2];
+  const Naive<float, double> exact(g);
+  const auto error = [&](const Results<float>& a) {
+    double largest = 0;
+    for (std::size_t i = 0; i < a.y.size(); ++i) {
+      largest = std::max(largest, std::abs(static_cast<double>(a.y[i]) - exact.y[i]));
+    }
+    return largest;
+  };
+  const double plain = error(ours<float>(g));
+  const ops::InputPrecisionScope<Policy<tf32, cuda>> scope;
+  const double rounded = error(ours<float>(g));
+  constexpr double kTf32Rounding = 0x1p-11;
+  const double terms = static_cast<double>(g.kernel.volume()) * g.in_channels;
+  CHECK(plain < 1e-4);
+  CHECK(rounded > plain);
+  // Both factors are rounded; the errors of independent terms of size 1 add as random numbers.
+  constexpr double kDeviations = 8;
+  CHECK(rounded < kDeviations * std::sqrt(2 * terms) * kTf32Rounding);
+}
+
+TEST_CASE("convolutions need no bias, and nothing for an empty batch") {
+  auto g = kCases[0];
+  const Sizes size(g);
+  const DeviceBuffer<float> x(normal<float>(size.x, "x"));
+  const DeviceBuffer<float> w(normal<float>(size.w, "w"));
+  const DeviceBuffer<float> zero(
+      std::vector<float>(static_cast<std::size_t>(g.out_channels), 0.0F));
+  DeviceBuffer<float> with(size.y);
+  DeviceBuffer<float> without(size.y);
+  without.fill_with_byte(kNanByte);
+  Conv::forward(g, x.data(), w.data(), zero.data(), with.data());
+  Conv::forward(g, x.data(), w.data(), static_cast<const float*>(nullptr), without.data());
+  CHECK(with.download() == without.download());
+  g.batch = 0;
+  Conv::forward<float>(g, nullptr, nullptr, nullptr, nullptr);
+  Conv::weight_gradient<float>(g, nullptr, nullptr, nullptr);
+}
+
+TEST_CASE("convolutions refuse impossible shapes") {
+  using Catch::Matchers::Contains;
+  auto g = kCases[0];
+  g.stride.h = 0;
+  CHECK_THROWS_WITH(Conv::forward<float>(g, nullptr, nullptr, nullptr, nullptr),
+                    Contains("must be positive"));
+  g = kCases[0];
+  g.pad.w = -1;
+  CHECK_THROWS_WITH(Conv::data_gradient<float>(g, nullptr, nullptr, nullptr, nullptr),
+                    Contains("not negative"));
+}
+
+TEMPLATE_TEST_CASE("repacking channels adds zeros, drops channels and adds a bias", "", float,
+                   bfloat16, float16) {
+  constexpr std::size_t kRows = 700;  // more elements than a block has threads
+  const auto values = normal<TestType>(kRows * 3, "values");
+  const auto bias = normal<float>(3, "bias");
+  const DeviceBuffer<TestType> narrow(values);
+  const DeviceBuffer<float> device_bias(bias);
+  DeviceBuffer<TestType> wide(kRows * 8);
+  DeviceBuffer<TestType> back(kRows * 3);
+  wide.fill_with_byte(kNanByte);
+  back.fill_with_byte(kNanByte);
+  backend::cuda::RepackChannelsParams p{.number_type = number_type_of<TestType>,
+                                        .rows = kRows,
+                                        .from = narrow.data(),
+                                        .from_channels = 3,
+                                        .to = wide.data(),
+                                        .to_channels = 8};
+  backend::cuda::launch_repack_channels(p, backend::cuda::current_stream());
+  p = {.number_type = number_type_of<TestType>,
+       .rows = kRows,
+       .from = wide.data(),
+       .from_channels = 8,
+       .to = back.data(),
+       .to_channels = 3,
+       .bias = device_bias.data()};
+  backend::cuda::launch_repack_channels(p, backend::cuda::current_stream());
+  const auto padded = wide.download();
+  const auto result = back.download();
+  bool same = true;
+  for (std::size_t i = 0; i < padded.size(); ++i) {
+    const float expected = i % 8 < 3 ? static_cast<float>(values[i / 8 * 3 + i % 8]) : 0.0F;
+    same = same && static_cast<float>(padded[i]) == expected;
+  }
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    const auto expected = static_cast<TestType>(static_cast<float>(values[i]) + bias[i % 3]);
+    same = same && static_cast<float>(result[i]) == static_cast<float>(expected);
+  }
+  CHECK(same);
+}
+
+TEMPLATE_TEST_CASE("repacking weights, and their gradient back", "", float, bfloat16, float16) {
+  constexpr std::size_t kTaps = 5;
+  constexpr std::size_t kIn = 3;
+  constexpr std::size_t kOut = 10;
+  constexpr std::size_t kPaddedIn = 8;
+  constexpr std::size_t kPaddedOut = 16;
+  const auto values = normal<TestType>(kTaps * kIn * kOut, "weights");
+  const auto before = normal<float>(values.size(), "gradient");
+  const DeviceBuffer<TestType> mine(values);
+  DeviceBuffer<TestType> theirs(kTaps * kPaddedIn * kPaddedOut);
+  DeviceBuffer<float> gradient(before);
+  theirs.fill_with_byte(kNanByte);
+  backend::cuda::RepackWeightsParams p{.number_type = number_type_of<TestType>,
+                                       .taps = kTaps,
+                                       .in = kIn,
+                                       .out = kOut,
+                                       .padded_in = kPaddedIn,
+                                       .padded_out = kPaddedOut,
+                                       .from = mine.data(),
+                                       .to = theirs.data()};
+  backend::cuda::launch_repack_weights(p, backend::cuda::current_stream());
+  p.from = theirs.data();
+  p.to = gradient.data();
+  backend::cuda::launch_add_repacked_gradient(p, backend::cuda::current_stream());
+  const auto packed = theirs.download();
+  const auto sums = gradient.download();
+  bool same = true;
+  for (std::size_t i = 0; i < packed.size(); ++i) {
+    const std::size_t out = i / (kTaps * kPaddedIn);
+    const std::size_t tap = i / kPaddedIn % kTaps;
+    const std::size_t in = i % kPaddedIn;
+    const bool padding = in >= kIn || out >= kOut;
+    const float expected =
+        padding ? 0.0F : static_cast<float>(values[(tap * kIn + in) * kOut + out]);
+    same = same && static_cast<float>(packed[i]) == expected;
+  }
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    same = same && sums[i] == before[i] + static_cast<float>(values[i]);
+  }
+  CHECK(same);
+}
+
+}  // namespace
+}  // namespace vid2vox

@@ -1,0 +1,1 @@
+#include "vid2vox/backend/cuda/conv3d_repack_launch.cuh"
