@@ -10,6 +10,7 @@
 #include "vid2vox/backend/cuda/codebook.hpp"
 #include "vid2vox/backend/cuda/columns.hpp"
 #include "vid2vox/backend/cuda/conv3d.hpp"
+#include "vid2vox/backend/cuda/conv3d_repack.hpp"
 #include "vid2vox/backend/cuda/device_step.hpp"
 #include "vid2vox/backend/cuda/embedding.hpp"
 #include "vid2vox/backend/cuda/loss.hpp"

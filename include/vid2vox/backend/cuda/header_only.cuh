@@ -8,6 +8,8 @@
 #include "vid2vox/backend/cuda/attention_launch.cuh"
 #include "vid2vox/backend/cuda/axial_attention_launch.cuh"
 #include "vid2vox/backend/cuda/codebook_launch.cuh"
+#include "vid2vox/backend/cuda/conv3d_launch.cuh"
+#include "vid2vox/backend/cuda/conv3d_repack_launch.cuh"
 #include "vid2vox/backend/cuda/embedding_launch.cuh"
 #include "vid2vox/backend/cuda/loss_launch.cuh"
 #include "vid2vox/backend/cuda/matrix_product_launch.cuh"
