@@ -2,6 +2,9 @@
 #include <vector>
 
 #include "cudnn_attention.hpp"
+// The streams first: cudnn_graph.cuh takes them as they are.
+#include "vid2vox/backend/cuda/runtime.hpp"
+
 #include "vid2vox/backend/cuda/cudnn_graph.cuh"
 
 namespace vid2vox::bench {
@@ -41,8 +44,8 @@ cudnn::Plan make(NumberType type, const AttentionTensor& q, const AttentionTenso
   attention.set(CUDNN_ATTR_OPERATION_SDPA_FWD_ODESC, parts[3]);
   attention.set(CUDNN_ATTR_OPERATION_SDPA_FWD_SCALEDESC, parts[4]);
   parts.push_back(std::move(attention).finalized());
-  const Descriptor device = cudnn::device_of(cudnn::handle_on(backend::cuda::current_stream()));
-  return cudnn::make_plan(device, std::move(parts), {}, "cuDNN's attention");
+  const cudnn::Target target(cudnn::handle_on(backend::cuda::current_stream()));
+  return cudnn::make_plan(target, std::move(parts), {}, "cuDNN's attention");
 }
 
 }  // namespace
