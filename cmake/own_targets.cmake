@@ -19,7 +19,7 @@ if(VID2VOX_NATIVE)
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
       # False alarms of GCC 12: its own AVX-512 intrinsics (bug 105593), and "literal" + string
       # (bug 105651).
-      vid2vox_own_options(-Wno-maybe-uninitialized -Wno-restrict)
+      vid2vox_own_options(-Wno-maybe-uninitialized -Wno-uninitialized -Wno-restrict)
     endif()
   endif()
 endif()

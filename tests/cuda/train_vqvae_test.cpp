@@ -1,0 +1,68 @@
+// A whole VQ-VAE on the GPU trains like that on the CPU.
+
+#include "training.hpp"
+
+namespace {
+
+using namespace vid2vox;
+using namespace vid2vox::test;
+
+constexpr VqvaeConfig kVqvae{.clip = {4, 16, 16},
+                             .downsample = {2, 4, 4},
+                             .n_hiddens = 16,
+                             .n_res_layers = 1,
+                             .heads = 2,
+                             .embedding_dim = 8,
+                             .n_codes = 24};
+
+template <class P, class D>
+using VqvaeOf = Vqvae<kVqvae, Policy<P, D>>;
+
+/// Bars that move, as bytes [kBatch, clip].
+std::vector<std::uint8_t> clips(int step) {
+  constexpr auto kClip = VqvaeOf<fp32, cpu>::kClip;
+  std::vector<std::uint8_t> result(kBatch * kClip.size());
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    const auto w = static_cast<int>(i / 3 % 16);
+    const auto t = static_cast<int>(i / (3 * 16 * 16) % 8);
+    result[i] = static_cast<std::uint8_t>((w + t + step) / 3 % 2 == 0 ? 200 : 30 + 20 * (i % 3));
+  }
+  return result;
+}
+
+template <class P, class D>
+Trained train_vqvae(int steps) {
+  VqvaeTrainer<VqvaeOf<P, D>> trainer(kBatch, kSeed);
+  Trained result;
+  for (int step = 0; step < steps; ++step) {
+    result.losses.push_back(trainer.train(clips(step), kLearningRate).loss);
+  }
+  result.parameters = parameters_of(trainer);
+  return result;
+}
+
+TEST_CASE("a VQ-VAE on the GPU trains like the float64 one on the CPU") {
+  const Trained reference = train_vqvae<fp64, cpu>(kSteps);
+  const Trained naive = train_vqvae<fp32, cpu>(kSteps);
+  const Trained ours = train_vqvae<fp32, cuda>(kSteps);
+  // A code that changes on a near tie moves the loss in both: twice the CPU's own float32 error,
+  // with a floor of some float32 roundings.
+  CHECK(loss_error(ours, reference) <= 2 * loss_error(naive, reference) + kRounding);
+  CHECK(parameter_error(ours, reference) <= 2 * parameter_error(naive, reference) + kRounding);
+  CHECK(train_vqvae<fp32, cuda>(kSteps).parameters == ours.parameters);
+}
+
+TEMPLATE_TEST_CASE("a VQ-VAE in 16 bits trains on the GPU like one in 16 bits on the CPU", "", bf16,
+                   fp16) {
+  const Trained reference = train_vqvae<fp64, cpu>(kSteps);
+  CHECK(loss_error(train_vqvae<TestType, cuda>(kSteps), reference) <=
+        2 * loss_error(train_vqvae<TestType, cpu>(kSteps), reference) + kHalfUnit<TestType>);
+}
+
+TEST_CASE("a VQ-VAE with TF32 products trains on the GPU close to float64") {
+  constexpr double kUnits = 24;  // that the losses of these few layers err by
+  CHECK(loss_error(train_vqvae<tf32, cuda>(kSteps), train_vqvae<fp64, cpu>(kSteps)) <
+        kUnits * kHalfUnit<tf32>);
+}
+
+}  // namespace
