@@ -57,11 +57,11 @@ struct AttentionCase : Case {
     const auto d_o1 = first(d_o);
     reference_o.resize(d_o1.size());
     reference_d_q.resize(q1.size());
-    std::vector<float> d_k1(k1.size());
+    reference_d_k.resize(k1.size());
     reference_d_v.resize(v1.size());
     ops::Attention<cpu>::forward(one, q1.data(), k1.data(), v1.data(), reference_o.data());
     ops::Attention<cpu>::backward(one, q1.data(), k1.data(), v1.data(), d_o1.data(),
-                                  reference_d_q.data(), d_k1.data(), reference_d_v.data());
+                                  reference_d_q.data(), reference_d_k.data(), reference_d_v.data());
   }
 
   template <class Forward>
@@ -74,10 +74,13 @@ struct AttentionCase : Case {
   template <class Backward>
   void check_backward(const Backward& run) {
     d_q = poisoned<T>(d_q.size());
+    d_k = poisoned<T>(d_k.size());
     d_v_out = poisoned<T>(d_v_out.size());
     run();
     require_agreement(to_floats(d_q, reference_d_q.size()), reference_d_q, kTolerance<P>,
                       "attention, backward: queries");
+    require_agreement(to_floats(d_k, reference_d_k.size()), reference_d_k, kTolerance<P>,
+                      "attention, backward: keys");
     require_agreement(to_floats(d_v_out, reference_d_v.size()), reference_d_v, kTolerance<P>,
                       "attention, backward: values");
   }
@@ -86,6 +89,7 @@ struct AttentionCase : Case {
   DeviceBuffer<T> q, k, v, d_o, o, d_q, d_k, d_v_out;
   std::vector<float> reference_o;
   std::vector<float> reference_d_q;
+  std::vector<float> reference_d_k;
   std::vector<float> reference_d_v;
 };
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -116,6 +117,13 @@ class Case {
   Case(const Case&) = delete;
   Case& operator=(const Case&) = delete;
   virtual ~Case() = default;
+
+  /// True the first time: Google Benchmark calls a benchmark several times, and references on the
+  /// CPU are slow.
+  bool first_time(const std::string& what) { return seen_.insert(what).second; }
+
+ private:
+  std::set<std::string> seen_;
 };
 
 namespace detail {

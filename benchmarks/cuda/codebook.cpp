@@ -74,35 +74,45 @@ void time_search(benchmark::State& state, double allowed_excess, const Search& s
   state.counters["largest_excess"] = errors.largest_excess;
 }
 
+/// A codebook that every batch of the case moves a little.
+struct UpdateCase : CodebookCase {
+  UpdateCase() {
+    Codebook::nearest(kRows, kDim, kCodes, z.data(), embeddings.data(), index.data());
+    average = DeviceBuffer<float>(embeddings.download());
+  }
+  void run() {
+    Codebook::update(kRows, kDim, kCodes, std::as_const(index).data(), std::as_const(z).data(),
+                     n.data(), average.data(), embeddings.data(), key);
+  }
+  /// The same batch by the CPU backend.
+  void check() {
+    auto host_n = n.download();
+    auto host_average = average.download();
+    auto host_embeddings = embeddings.download();
+    const auto host_index = index.download();
+    const auto host_z = z.download();
+    ops::Codebook<cpu>::update(kRows, kDim, kCodes, host_index.data(), host_z.data(), host_n.data(),
+                               host_average.data(), host_embeddings.data(), key);
+    run();
+    require_agreement(to_floats(average), host_average, kTolerance<fp32>, "codebook update");
+    require_agreement(to_floats(embeddings), host_embeddings, kTolerance<fp32>, "codebook update");
+  }
+
+  RandomKey key{17, 1, stream_of("codebook")};
+  DeviceBuffer<float> n{std::vector<float>(kCodes, 2.0F)};
+  DeviceBuffer<float> average;
+};
+
 void update(benchmark::State& state) {
-  auto& data = use();
-  const RandomKey key{17, 1, stream_of("codebook")};
-  Codebook::nearest(kRows, kDim, kCodes, data.z.data(), data.embeddings.data(), data.index.data());
-  DeviceBuffer<float> n(std::vector<float>(kCodes, 2.0F));
-  DeviceBuffer<float> average(data.embeddings.download());
-  DeviceBuffer<float> embeddings(data.embeddings.download());
-  const auto run = [&] {
-    Codebook::update(kRows, kDim, kCodes, std::as_const(data.index).data(),
-                     std::as_const(data.z).data(), n.data(), average.data(), embeddings.data(),
-                     key);
-  };
-  // The reference: the CPU backend's update of the same batch.
-  auto host_n = n.download();
-  auto host_average = average.download();
-  auto host_embeddings = embeddings.download();
-  const auto host_index = data.index.download();
-  const auto host_z = data.z.download();
-  ops::Codebook<cpu>::update(kRows, kDim, kCodes, host_index.data(), host_z.data(), host_n.data(),
-                             host_average.data(), host_embeddings.data(), key);
-  run();
-  require_agreement(to_floats(average), host_average, kTolerance<fp32>, "codebook update");
-  require_agreement(to_floats(embeddings), host_embeddings, kTolerance<fp32>, "codebook update");
+  auto& data =
+      use_case<UpdateCase>("codebook update", [] { return std::make_unique<UpdateCase>(); });
+  if (data.first_time("check")) data.check();
   const double rows = kRows;
   const double codes = kCodes;
   time(state,
        {.bytes = sizeof(float) * (rows * kDim + rows + codes * (2 + 3 * kDim)),
         .flops = rows * kDim},
-       run);
+       [&] { data.run(); });
 }
 
 }  // namespace

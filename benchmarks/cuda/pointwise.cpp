@@ -37,8 +37,8 @@ struct RowsCase : Case {
         y(kRows * cols),
         gain(normal_on_device<float>(cols, "gain")),
         bias(normal_on_device<float>(cols, "bias")),
-        mean(cols),
-        inverse_sd(cols),
+        mean(normal_on_device<float>(cols, "mean")),
+        inverse_sd(std::vector<float>(cols, 1.0F)),
         d_gain(cols),
         d_bias(cols) {}
   /// The first rows on the host.
@@ -213,39 +213,51 @@ void cross_entropy(benchmark::State& state) {
   time(state, work_of<P>(kClasses, 2), [&] { run(kRows); });
 }
 
-/// Adam over the GPT's parameters: gradient, parameter and both moments read, the last three and
-/// the 16-bit copy written.
+/// Adam over the GPT's parameters.
 template <class P>
-void adam(benchmark::State& state) {
+struct AdamCase : Case {
   using T = typename P::storage;
-  constexpr std::size_t kParameters = 41'852'832;  // of the GPT of the study's table (c)
-  constexpr std::size_t kChecked = 100'000;
-  const auto gradient = normal_on_device<float>(kParameters, "gradient");
-  auto parameter = normal_on_device<float>(kParameters, "parameter");
-  auto first = normal_on_device<float>(kParameters, "first moment");
-  DeviceBuffer<float> second(std::vector<float>(kParameters, 1.0F));
-  DeviceBuffer<T> weights(std::is_same_v<T, float> ? 0 : kParameters);
-  const ops::AdamStep step;
-  const auto run = [&](std::size_t n) {
-    if constexpr (std::is_same_v<T, float>) {
-      ops::Adam<cuda>::update(n, step, gradient.data(), parameter.data(), first.data(),
-                              second.data(), nullptr);
-    } else {
+  static constexpr bool kHasCopies = !std::is_same_v<T, float>;
+  static constexpr std::size_t kParameters = 41'852'832;  // of the GPT of the study's table (c)
+  static constexpr std::size_t kChecked = 100'000;
+
+  void run(std::size_t n) {
+    if constexpr (kHasCopies) {
       ops::Adam<cuda>::update(n, step, gradient.data(), parameter.data(), first.data(),
                               second.data(), nullptr, weights.data());
+    } else {
+      ops::Adam<cuda>::update(n, step, gradient.data(), parameter.data(), first.data(),
+                              second.data(), nullptr);
     }
-  };
-  const auto host_gradient = to_floats(gradient, kChecked);
-  auto host_parameter = to_floats(parameter, kChecked);
-  auto host_first = to_floats(first, kChecked);
-  auto host_second = to_floats(second, kChecked);
-  ops::Adam<cpu>::update<float>(kChecked, step, host_gradient.data(), host_parameter.data(),
-                                host_first.data(), host_second.data(), nullptr);
-  run(kChecked);
-  require_agreement(to_floats(parameter, kChecked), host_parameter, kTolerance<fp32>, "Adam");
-  const double copies = std::is_same_v<T, float> ? 0 : sizeof(T);
-  time(state, {.bytes = static_cast<double>(kParameters) * (7 * sizeof(float) + copies)},
-       [&] { run(kParameters); });
+  }
+  void check() {
+    const auto host_gradient = to_floats(gradient, kChecked);
+    auto host_parameter = to_floats(parameter, kChecked);
+    auto host_first = to_floats(first, kChecked);
+    auto host_second = to_floats(second, kChecked);
+    ops::Adam<cpu>::update<float>(kChecked, step, host_gradient.data(), host_parameter.data(),
+                                  host_first.data(), host_second.data(), nullptr);
+    run(kChecked);
+    require_agreement(to_floats(parameter, kChecked), host_parameter, kTolerance<fp32>, "Adam");
+  }
+
+  ops::AdamStep step;
+  DeviceBuffer<float> gradient = normal_on_device<float>(kParameters, "gradient");
+  DeviceBuffer<float> parameter = normal_on_device<float>(kParameters, "parameter");
+  DeviceBuffer<float> first = normal_on_device<float>(kParameters, "first moment");
+  DeviceBuffer<float> second{std::vector<float>(kParameters, 1.0F)};
+  DeviceBuffer<T> weights{kHasCopies ? kParameters : 0};
+};
+
+/// Gradient, parameter and both moments are read, the last three and the 16-bit copy written.
+template <class P>
+void adam(benchmark::State& state) {
+  using Data = AdamCase<P>;
+  auto& data = use_case<Data>(name_of<P>("adam", ""), [] { return std::make_unique<Data>(); });
+  if (data.first_time("check")) data.check();
+  const double copies = Data::kHasCopies ? sizeof(typename P::storage) : 0;
+  time(state, {.bytes = static_cast<double>(Data::kParameters) * (7 * sizeof(float) + copies)},
+       [&] { data.run(Data::kParameters); });
 }
 
 }  // namespace

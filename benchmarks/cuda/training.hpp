@@ -6,15 +6,18 @@ namespace vid2vox::bench {
 
 constexpr std::size_t kTrainingBatch = 32;
 
-/// Times whole training steps with the copy of the batch and the loss's way to the host. step()
-/// returns the loss.
-inline void time_steps(benchmark::State& state, const std::function<double()>& step) {
-  for (int warm_up = 0; warm_up < 3; ++warm_up) {
-    if (!std::isfinite(step())) {
-      throw Error("the loss is not a finite number", "training step", "run the models' tests");
+/// Times whole training steps with the copy of the batch and the loss's way to the host. `data` has
+/// step(), which returns the loss.
+template <class Data>
+void time_steps(benchmark::State& state, Data& data) {
+  if (data.first_time("warm-up")) {
+    for (int step = 0; step < 3; ++step) {
+      if (!std::isfinite(data.step())) {
+        throw Error("the loss is not a finite number", "training step", "run the models' tests");
+      }
     }
   }
-  time(state, {}, [&] { step(); });
+  time(state, {}, [&] { data.step(); });
   state.counters["clips_per_s"] = benchmark::Counter(static_cast<double>(kTrainingBatch),
                                                      benchmark::Counter::kIsIterationInvariantRate);
 }
