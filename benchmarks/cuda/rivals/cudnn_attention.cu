@@ -2,10 +2,8 @@
 #include <vector>
 
 #include "cudnn_attention.hpp"
-// The streams first: cudnn_graph.cuh takes them as they are.
-#include "vid2vox/backend/cuda/runtime.hpp"
-
 #include "vid2vox/backend/cuda/cudnn_graph.cuh"
+#include "vid2vox/backend/cuda/runtime.hpp"
 
 namespace vid2vox::bench {
 namespace {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "vid2vox/backend/cuda/number_type.hpp"
+#include "vid2vox/backend/cuda/runtime.hpp"
 #include "vid2vox/backend/cuda/runtime_call.cuh"
 #include "vid2vox/core/error.hpp"
 
