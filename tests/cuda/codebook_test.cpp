@@ -13,7 +13,6 @@
 namespace vid2vox {
 namespace {
 
-using test::below;
 using test::distance;
 using test::nearest_of;
 using test::normal;
