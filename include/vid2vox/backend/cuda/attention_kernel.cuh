@@ -434,7 +434,8 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
     attention_key_backward_kernel(AttentionParams p) {
   constexpr int kColumns = kBackwardColumns;
   // Two sets of sums leave few registers to a thread: wide heads take fewer scores at a time.
-  constexpr int kPart = KeyWidth > kColumns * 2 ? kColumns / 2 : kColumns;
+  constexpr int kFew = std::is_same_v<T, float> ? kTileColumns : kDepth;
+  constexpr int kPart = KeyWidth > kColumns * 2 ? kFew : kColumns;
   using Layout = Shared<T, KeyWidth, ValueWidth, kColumns>;
   T* k = simt::dynamic_shared<T>();
   T* v = k + Layout::kOwnKeys;

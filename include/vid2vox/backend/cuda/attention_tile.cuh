@@ -208,7 +208,7 @@ __device__ __forceinline__ void multiply_nn(Rows<Width>& sums, const Scores<Tile
       lower[1] = weights.value[n][3];
     }
     __syncwarp();
-#pragma unroll 2
+#pragma unroll 1
     for (int k = 0; k < kTileColumns * Tiles; ++k) {
       const float upper = scratch[lane.row * kScratchStride + k];
       const float lower = scratch[(lane.row + kTileColumns) * kScratchStride + k];
