@@ -12,6 +12,7 @@
 #include "support/test_data.hpp"
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/random.hpp"
+#include "vid2vox/encoding/alignment.hpp"
 
 namespace vid2vox::demo {
 namespace {
