@@ -6,7 +6,6 @@
 #include <string>
 
 #include "support/catch.hpp"
-#include "vid2vox/backend/cuda/number_type.hpp"
 #include "vid2vox/core/policy.hpp"
 
 using vid2vox::bfloat16;
@@ -93,18 +92,11 @@ TEST_CASE("16-bit conversions are constant expressions, from other numbers too")
   CHECK(float(float16(-2)) == -2.0F);
 }
 
-TEST_CASE("precisions name their storage, and kernels their number types") {
-  using vid2vox::number_type_of;
-  using vid2vox::NumberType;
+TEST_CASE("precisions name their storage") {
   static_assert(std::is_same_v<vid2vox::tf32::storage, float>);
   static_assert(std::is_same_v<vid2vox::bf16::storage, bfloat16>);
   static_assert(std::is_same_v<vid2vox::fp16::storage, float16>);
   static_assert(std::is_same_v<vid2vox::fp16::accumulate, float>);
   static_assert(vid2vox::Precision<vid2vox::tf32> && vid2vox::Precision<vid2vox::bf16>);
   CHECK(vid2vox::bf16::kName == "bf16");
-  CHECK(number_type_of<const float> == NumberType::kFloat32);
-  CHECK(number_type_of<bfloat16> == NumberType::kBfloat16);
-  CHECK(number_type_of<float16> == NumberType::kFloat16);
-  CHECK(size_of(NumberType::kFloat32) == 4);
-  CHECK(size_of(NumberType::kFloat16) == 2);
 }
