@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "ops/geometries.hpp"
 #include "support/catch.hpp"
 #include "vid2vox/core/random.hpp"
 
@@ -13,6 +14,8 @@ namespace {
 
 using backend::cuda::DeviceBuffer;
 using ops::AttentionGeometry;
+using testing::geometry;
+using Case = testing::AttentionCase;
 using Attention = ops::Attention<cuda>;
 
 template <class T>
@@ -23,37 +26,6 @@ template <>
 constexpr double kRounding<bfloat16> = 0x1p-9;
 template <>
 constexpr double kRounding<float16> = 0x1p-12;
-
-struct Case {
-  std::size_t batch;
-  std::size_t heads;
-  std::size_t queries;
-  std::size_t keys;
-  std::size_t key_rows;
-  std::size_t d_k;
-  std::size_t d_v;
-  bool causal = false;
-  double dropout = 0;
-  std::size_t margin = 0;  // columns between the rows that belong to nobody
-};
-
-AttentionGeometry geometry(const Case& c) {
-  return {.batch = c.batch,
-          .heads = c.heads,
-          .queries = c.queries,
-          .keys = c.keys,
-          .d_k = c.d_k,
-          .d_v = c.d_v,
-          .q_stride = c.heads * c.d_k + c.margin,
-          .k_stride = c.heads * c.d_k + c.margin,
-          .v_stride = c.heads * c.d_v + c.margin,
-          .o_stride = c.heads * c.d_v + c.margin,
-          .key_rows = c.key_rows,
-          .causal = c.causal,
-          .scale = 1 / std::sqrt(static_cast<double>(c.d_k)),
-          .dropout = c.dropout,
-          .dropout_key = {3, 4, 5}};
-}
 
 template <class T>
 std::vector<T> normal(std::size_t count, const char* stream, double scale = 1) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "ops/geometries.hpp"
 #include "support/catch.hpp"
 #include "vid2vox/backend/cuda/conv3d_repack.hpp"
 #include "vid2vox/core/random.hpp"
@@ -13,6 +14,7 @@ namespace {
 
 using backend::cuda::DeviceBuffer;
 using ops::Conv3dGeometry;
+using testing::make_conv3d;
 using Conv = ops::Conv3d<cuda>;
 
 constexpr std::uint8_t kNanByte = 0xFF;  // as every byte of a number of any of the types
@@ -26,35 +28,17 @@ constexpr double kRounding<bfloat16> = 0x1p-9;
 template <>
 constexpr double kRounding<float16> = 0x1p-12;
 
-/// Output extents of a convolution with `after` zeros behind the last element.
-Conv3dGeometry make(std::size_t batch, Extent3 in, int cin, int cout, Extent3 kernel,
-                    Extent3 stride, Extent3 pad, Extent3 after) {
-  const auto extent = [](int size, int k, int s, int before, int behind) {
-    return (size + before + behind - k) / s + 1;
-  };
-  return {.batch = batch,
-          .in = in,
-          .in_channels = cin,
-          .out = {extent(in.t, kernel.t, stride.t, pad.t, after.t),
-                  extent(in.h, kernel.h, stride.h, pad.h, after.h),
-                  extent(in.w, kernel.w, stride.w, pad.w, after.w)},
-          .out_channels = cout,
-          .kernel = kernel,
-          .stride = stride,
-          .pad = pad};
-}
-
 const Conv3dGeometry kCases[] = {
-    make(2, {4, 5, 6}, 3, 4, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}),
-    make(1, {4, 8, 6}, 3, 8, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}),
+    make_conv3d(2, {4, 5, 6}, 3, 4, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}),
+    make_conv3d(1, {4, 8, 6}, 3, 8, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}),
     // VideoGPT's same padding of a kernel of 4 with stride 1: two zeros before, one after.
-    make(2, {3, 8, 6}, 16, 8, {4, 4, 4}, {1, 2, 2}, {2, 1, 1}, {1, 1, 1}),
-    make(1, {5, 7, 9}, 2, 3, {2, 3, 4}, {2, 3, 1}, {1, 0, 2}, {0, 2, 1}),
+    make_conv3d(2, {3, 8, 6}, 16, 8, {4, 4, 4}, {1, 2, 2}, {2, 1, 1}, {1, 1, 1}),
+    make_conv3d(1, {5, 7, 9}, 2, 3, {2, 3, 4}, {2, 3, 1}, {1, 0, 2}, {0, 2, 1}),
     // Kernel larger than the extent.
-    make(2, {1, 2, 1}, 3, 2, {4, 4, 3}, {1, 1, 1}, {2, 2, 1}, {1, 1, 1}),
-    make(3, {2, 3, 5}, 7, 6, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}),
-    make(2, {2, 3, 5}, 8, 24, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}),
-    make(1, {2, 3, 4}, 4, 3, {1, 1, 1}, {2, 2, 2}, {0, 0, 0}, {0, 0, 0}),
+    make_conv3d(2, {1, 2, 1}, 3, 2, {4, 4, 3}, {1, 1, 1}, {2, 2, 1}, {1, 1, 1}),
+    make_conv3d(3, {2, 3, 5}, 7, 6, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}),
+    make_conv3d(2, {2, 3, 5}, 8, 24, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}),
+    make_conv3d(1, {2, 3, 4}, 4, 3, {1, 1, 1}, {2, 2, 2}, {0, 0, 0}, {0, 0, 0}),
 };
 
 struct Sizes {

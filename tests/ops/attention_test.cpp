@@ -1,6 +1,7 @@
 #include "vid2vox/backend/cpu/attention.hpp"
 
 #include "ops/arrays.hpp"
+#include "ops/geometries.hpp"
 #include "ops/threads.hpp"
 #include "vid2vox/backend/cpu/axial_attention.hpp"
 
@@ -8,40 +9,11 @@ namespace vid2vox {
 namespace {
 
 using ops::AttentionGeometry;
+using testing::geometry;
+using Case = testing::AttentionCase;
 using testing::check_accuracy;
 using testing::normal;
 using Attention = ops::Attention<cpu>;
-
-struct Case {
-  std::size_t batch;
-  std::size_t heads;
-  std::size_t queries;
-  std::size_t keys;
-  std::size_t key_rows;
-  std::size_t d_k;
-  std::size_t d_v;
-  bool causal;
-  double dropout;
-  std::size_t margin;  // columns between the rows that belong to nobody
-};
-
-AttentionGeometry geometry(const Case& c) {
-  return {.batch = c.batch,
-          .heads = c.heads,
-          .queries = c.queries,
-          .keys = c.keys,
-          .d_k = c.d_k,
-          .d_v = c.d_v,
-          .q_stride = c.heads * c.d_k + c.margin,
-          .k_stride = c.heads * c.d_k + c.margin,
-          .v_stride = c.heads * c.d_v + c.margin,
-          .o_stride = c.heads * c.d_v + c.margin,
-          .key_rows = c.key_rows,
-          .causal = c.causal,
-          .scale = 1 / std::sqrt(static_cast<double>(c.d_k)),
-          .dropout = c.dropout,
-          .dropout_key = {3, 4, 5}};
-}
 
 template <class T>
 struct Arrays {

@@ -1,6 +1,7 @@
 #include "vid2vox/backend/cpu/conv3d.hpp"
 
 #include "ops/arrays.hpp"
+#include "ops/geometries.hpp"
 #include "ops/threads.hpp"
 
 namespace vid2vox {
@@ -8,39 +9,22 @@ namespace {
 
 using ops::Conv3dGeometry;
 using testing::check_accuracy;
+using testing::make_conv3d;
 using testing::normal;
 using Conv = ops::Conv3d<cpu>;
 
-/// Output extents of a convolution with `after` zeros behind the last element.
-Conv3dGeometry make(std::size_t batch, Extent3 in, int cin, int cout, Extent3 kernel,
-                    Extent3 stride, Extent3 pad, Extent3 after) {
-  const auto extent = [](int size, int k, int s, int before, int behind) {
-    return (size + before + behind - k) / s + 1;
-  };
-  return {.batch = batch,
-          .in = in,
-          .in_channels = cin,
-          .out = {extent(in.t, kernel.t, stride.t, pad.t, after.t),
-                  extent(in.h, kernel.h, stride.h, pad.h, after.h),
-                  extent(in.w, kernel.w, stride.w, pad.w, after.w)},
-          .out_channels = cout,
-          .kernel = kernel,
-          .stride = stride,
-          .pad = pad};
-}
-
 const Conv3dGeometry kCases[] = {
-    make(2, {4, 5, 6}, 3, 4, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}),
-    make(1, {4, 8, 6}, 3, 5, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}),
-    make(2, {3, 8, 6}, 2, 3, {4, 4, 4}, {1, 2, 2}, {2, 1, 1}, {1, 1, 1}),
+    make_conv3d(2, {4, 5, 6}, 3, 4, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}),
+    make_conv3d(1, {4, 8, 6}, 3, 5, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}),
+    make_conv3d(2, {3, 8, 6}, 2, 3, {4, 4, 4}, {1, 2, 2}, {2, 1, 1}, {1, 1, 1}),
     // Asymmetric padding, odd extents, a stride that does not divide.
-    make(1, {5, 7, 9}, 2, 3, {2, 3, 4}, {2, 3, 1}, {1, 0, 2}, {0, 2, 1}),
+    make_conv3d(1, {5, 7, 9}, 2, 3, {2, 3, 4}, {2, 3, 1}, {1, 0, 2}, {0, 2, 1}),
     // Kernel larger than the extent.
-    make(2, {1, 2, 1}, 3, 2, {4, 4, 3}, {1, 1, 1}, {2, 2, 1}, {1, 1, 1}),
-    make(1, {1, 1, 1}, 1, 1, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}),
+    make_conv3d(2, {1, 2, 1}, 3, 2, {4, 4, 3}, {1, 1, 1}, {2, 2, 1}, {1, 1, 1}),
+    make_conv3d(1, {1, 1, 1}, 1, 1, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}),
     // More rows and columns than a tile.
-    make(1, {3, 12, 11}, 40, 9, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}),
-    make(3, {2, 3, 5}, 7, 6, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}),
+    make_conv3d(1, {3, 12, 11}, 40, 9, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}),
+    make_conv3d(3, {2, 3, 5}, 7, 6, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}),
 };
 
 std::size_t x_size(const Conv3dGeometry& g) {
