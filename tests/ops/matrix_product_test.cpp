@@ -92,8 +92,109 @@ TEST_CASE("without accumulation, what stood in the result does not matter") {
   CHECK(std::none_of(c.begin(), c.end(), [](float value) { return std::isnan(value); }));
 }
 
+/// c = a b + bias and the column sums of b of another product, by the definitions. T: what is read
+/// and A: what it is summed in.
+struct BiasCase {
+  std::size_t m;
+  std::size_t n;
+  std::size_t k;
+};
+
+template <class T, class A>
+Buffer<A> read_as(const Buffer<T>& values) {
+  Buffer<A> result(values.size());
+  std::transform(values.begin(), values.end(), result.begin(),
+                 [](T value) { return static_cast<A>(value); });
+  return result;
+}
+
+template <class T>
+void check_bias(const BiasCase& c) {
+  using A = AccumulateOf<T>;
+  INFO("m " << c.m << ", n " << c.n << ", k " << c.k);
+  const auto a = normal<T>(c.m * c.k, "a");
+  const auto b = normal<T>(c.k * c.n, "b");
+  const auto bias = normal<A>(c.n, "bias");
+  auto ours = testing::poisoned<T>(c.m * c.n);
+  Product::nn_add_rows<T>({a.data(), c.m, c.k}, {b.data(), c.k, c.n}, bias.data(),
+                          {ours.data(), c.m, c.n});
+  const auto reference = [&]<class Number>(Number) {
+    const Case product{c.m, c.n, c.k, 0, true};
+    Buffer<Number> rows(c.m * c.n);
+    for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<Number>(bias[i % c.n]);
+    return naive<Number>(Form::kNn, product, read_as<T, Number>(a), c.k, read_as<T, Number>(b), c.n,
+                         rows, c.n);
+  };
+  check_accuracy(ours, read_as<A, T>(reference(A{})), reference(double{}));
+}
+
+TEMPLATE_TEST_CASE("a bias is added to every row within the product", "", float, double, bfloat16,
+                   float16) {
+  for (const BiasCase& c : {BiasCase{1, 1, 1}, BiasCase{130, 97, 31}, BiasCase{3, 200, 24}}) {
+    check_bias<TestType>(c);
+  }
+}
+
+template <class T>
+void check_bias_gradient(const BiasCase& c, bool accumulate) {
+  using A = AccumulateOf<T>;
+  INFO("m " << c.m << ", n " << c.n << ", k " << c.k);
+  const auto a = normal<T>(c.k * c.m, "a");
+  const auto b = normal<T>(c.k * c.n, "b", 1, 3);
+  const auto before = normal<A>(c.m * c.n, "c");
+  auto ours = accumulate ? before : testing::poisoned<A>(before.size());
+  Buffer<A> sum(c.n, A(2));
+  Product::tn_sum_rows<T, A>({a.data(), c.k, c.m}, {b.data(), c.k, c.n}, {ours.data(), c.m, c.n},
+                             accumulate, sum.data());
+  const Case product{c.m, c.n, c.k, 0, accumulate};
+  const auto reference = [&]<class Number>(Number) {
+    return naive<Number>(Form::kTn, product, read_as<T, Number>(a), c.m, read_as<T, Number>(b), c.n,
+                         read_as<A, Number>(before), c.n);
+  };
+  check_accuracy(ours, reference(A{}), reference(double{}));
+  const auto sums = [&]<class Number>(Number) {
+    Buffer<Number> total(c.n, Number(2));
+    for (std::size_t i = 0; i < b.size(); ++i) total[i % c.n] += static_cast<Number>(b[i]);
+    return total;
+  };
+  check_accuracy(sum, sums(A{}), sums(double{}));
+}
+
+TEMPLATE_TEST_CASE("the sums of b's rows come with the product", "", float, bfloat16, float16) {
+  // c tall and wide, of one and of several pieces; more rows than are summed at a time.
+  for (const BiasCase& c : {BiasCase{1, 1, 1}, BiasCase{300, 7, 40}, BiasCase{7, 300, 40},
+                            BiasCase{100, 60, 1100}, BiasCase{33, 2, 5}}) {
+    for (const bool accumulate : {false, true}) check_bias_gradient<TestType>(c, accumulate);
+  }
+}
+
+TEST_CASE("a sum that is rounded to 16 bits is rounded once") {
+  constexpr std::size_t kRows = 1100;
+  const Buffer<bfloat16> ones(kRows, bfloat16(1.0F));
+  bfloat16 product{};
+  float sum = 0;
+  Product::tn_sum_rows<bfloat16>({ones.data(), kRows, 1}, {ones.data(), kRows, 1}, {&product, 1, 1},
+                                 false, &sum);
+  CHECK(float{product} == 1104.0F);  // the nearest there is to 1100
+  CHECK(sum == 1100.0F);
+}
+
 TEST_CASE("matrix products keep their bits with any number of threads") {
   const Case c{150, 90, 70, 0, true};
+  const auto with_bias = [&](int threads) {
+    const testing::Threads set(threads);
+    const auto a = normal<float>(c.k * c.m, "a");
+    const auto b = normal<float>(c.k * c.n, "b");
+    Buffer<float> result(2 * c.m * c.n + c.n);
+    Product::tn_sum_rows<float, float>({a.data(), c.k, c.m}, {b.data(), c.k, c.n},
+                                       {result.data(), c.m, c.n}, false,
+                                       result.data() + 2 * c.m * c.n);
+    Product::nn_add_rows<float>({a.data(), c.m, c.k}, {b.data(), c.k, c.n}, b.data(),
+                                {result.data() + c.m * c.n, c.m, c.n});
+    return result;
+  };
+  CHECK(testing::same_bits(with_bias(1), with_bias(2)));
+  CHECK(testing::same_bits(with_bias(1), with_bias(3)));
   for (const Form form : {Form::kNn, Form::kNt, Form::kTn}) {
     const auto run = [&](int threads) {
       const testing::Threads set(threads);

@@ -66,15 +66,16 @@ class AxialAttention {
     const T* input = with_position<S>(context, x);
     T* qkv = saved;
     T* mixed = saved + mixed_offset(rows);
-    product_nn({input, rows, kChannels}, {state.weights, kChannels, 9 * kChannels},
-               {qkv, rows, 9 * kChannels});
+    using Product = ops::MatrixProduct<device>;
+    Product::template nn<T, T>({input, rows, kChannels}, {state.weights, kChannels, 9 * kChannels},
+                               {qkv, rows, 9 * kChannels}, false);
     ops::AxialAttention<device>::forward(geometry<S>(context.batch), qkv, mixed);
-    product_nn({mixed, rows, 3 * kChannels}, {state.weights + kOutput, 3 * kChannels, kChannels},
-               {y, rows, kChannels});
     A* bias = context.scratch.take_sums(kChannels);
     ops::Memory<device>::fill(kChannels, A(0), bias);
     ops::Pointwise<device>::sum_rows(std::size_t{3}, kChannels, state.parameters + kBias, bias);
-    ops::Pointwise<device>::add_rows(rows, kChannels, bias, y);
+    Product::template nn_add_rows<T, T>({mixed, rows, 3 * kChannels},
+                                        {state.weights + kOutput, 3 * kChannels, kChannels}, bias,
+                                        {y, rows, kChannels});
   }
 
   template <SampleShape S>
@@ -89,9 +90,16 @@ class AxialAttention {
     const T* mixed = saved + mixed_offset(rows);
     T* d_mixed = context.scratch.take(3 * rows * kChannels);
     T* d_qkv = context.scratch.take(9 * rows * kChannels);
-    Product::template tn<T, A>({mixed, rows, 3 * kChannels}, {dy, rows, kChannels},
-                               {gradients + kOutput, 3 * kChannels, kChannels}, true);
-    bias_gradient(context, rows, dy, gradients + kBias);
+    A* d_bias = context.scratch.take_sums(kChannels);
+    ops::Memory<device>::fill(kChannels, A(0), d_bias);
+    Product::template tn_sum_rows<T, A>({mixed, rows, 3 * kChannels}, {dy, rows, kChannels},
+                                        {gradients + kOutput, 3 * kChannels, kChannels}, true,
+                                        d_bias);
+    // Each of the three biases is added to every row.
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      ops::Pointwise<device>::accumulate(kChannels, static_cast<const A*>(d_bias),
+                                         gradients + kBias + axis * kChannels);
+    }
     Product::template nt<T, T>({dy, rows, kChannels},
                                {state.weights + kOutput, 3 * kChannels, kChannels},
                                {d_mixed, rows, 3 * kChannels}, false);
@@ -136,22 +144,9 @@ class AxialAttention {
   }
 
  private:
-  static void product_nn(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c) {
-    ops::MatrixProduct<device>::template nn<T, T>(a, b, c, false);
-  }
   /// Where the attention outputs stand behind the projections.
   static constexpr std::size_t mixed_offset(std::size_t rows) {
     return aligned_count(9 * rows * kChannels);
-  }
-  /// All three biases are added to every row.
-  static void bias_gradient(Context<T>& context, std::size_t rows, const T* dy, A* d_biases) {
-    const typename Workspace<T>::Mark mark(context.scratch);
-    A* sum = context.scratch.take_sums(kChannels);
-    ops::Memory<device>::fill(kChannels, A(0), sum);
-    ops::Pointwise<device>::sum_rows(rows, kChannels, dy, sum);
-    for (std::size_t axis = 0; axis < 3; ++axis) {
-      ops::Pointwise<device>::accumulate(kChannels, sum, d_biases + axis * kChannels);
-    }
   }
   template <SampleShape S>
   static ops::AxialAttentionGeometry geometry(std::size_t batch) {

@@ -5,7 +5,6 @@
 #include "vid2vox/layers/layer.hpp"
 #include "vid2vox/ops/input_precision.hpp"
 #include "vid2vox/ops/matrix_product.hpp"
-#include "vid2vox/ops/pointwise.hpp"
 
 namespace vid2vox {
 
@@ -51,10 +50,14 @@ class Linear {
   /// x: [rows, In], y: [rows, Out].
   static void forward_rows(std::size_t rows, const State<T>& state, const T* x, T* y) {
     const ops::InputPrecisionScope<policy> precision;
-    ops::MatrixProduct<device>::template nn<T, T>({x, rows, kIn}, {state.weights, kIn, kOut},
-                                                  {y, rows, kOut}, false);
+    using Product = ops::MatrixProduct<device>;
+    const MatrixView<const T> input(x, rows, kIn);
+    const MatrixView<const T> weights(state.weights, kIn, kOut);
     if constexpr (Config.bias) {
-      ops::Pointwise<device>::add_rows(rows, kOut, state.parameters + kIn * kOut, y);
+      Product::template nn_add_rows<T, T>(input, weights, state.parameters + kIn * kOut,
+                                          {y, rows, kOut});
+    } else {
+      Product::template nn<T, T>(input, weights, {y, rows, kOut}, false);
     }
   }
 
@@ -63,14 +66,17 @@ class Linear {
                        const T* dy, T* dx, A* gradients) {
     const ops::InputPrecisionScope<policy> precision;
     const std::size_t rows = context.batch * S.tokens();
-    ops::MatrixProduct<device>::template tn<T, A>({x, rows, kIn}, {dy, rows, kOut},
-                                                  {gradients, kIn, kOut}, true);
+    using Product = ops::MatrixProduct<device>;
+    const MatrixView<const T> d_output(dy, rows, kOut);
+    const MatrixView<A> d_weights(gradients, kIn, kOut);
     if constexpr (Config.bias) {
-      ops::Pointwise<device>::sum_rows(rows, kOut, dy, gradients + kIn * kOut);
+      Product::template tn_sum_rows<T, A>({x, rows, kIn}, d_output, d_weights, true,
+                                          gradients + kIn * kOut);
+    } else {
+      Product::template tn<T, A>({x, rows, kIn}, d_output, d_weights, true);
     }
     if (dx != nullptr) {
-      ops::MatrixProduct<device>::template nt<T, T>({dy, rows, kOut}, {state.weights, kIn, kOut},
-                                                    {dx, rows, kIn}, false);
+      Product::template nt<T, T>(d_output, {state.weights, kIn, kOut}, {dx, rows, kIn}, false);
     }
   }
 
