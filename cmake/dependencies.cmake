@@ -1,13 +1,13 @@
 # Finds what the library and its components need. Shared by the build and by the installed package
 # (vid2voxConfig.cmake), so both ask for the same things.
 #
-# in:  vid2vox_needs                 which of openmp, video, hdf5, arrays, report, cuda are wanted
+# in:  vid2vox_needs                 which of openmp, video, hdf5, arrays, report, onednn, cuda are wanted
 #      vid2vox_imported_scope        GLOBAL where a parent project must see the imported targets
 # out: vid2vox_problems              a sentence for each dependency that was not found
 #      vid2vox_problem_<component>   the same, of one component ("core" for the library itself)
 
 set(vid2vox_problems "")
-foreach(component core openmp video hdf5 arrays report cuda cuda_kernels)
+foreach(component core openmp video hdf5 arrays report onednn cuda cuda_kernels)
   set(vid2vox_problem_${component} "")
 endforeach()
 
@@ -65,6 +65,18 @@ vid2vox_pkg_config(video VID2VOX_FFMPEG
 vid2vox_pkg_config(hdf5 VID2VOX_HDF5LIB "libhdf5-dev" hdf5)
 vid2vox_pkg_config(arrays VID2VOX_ZIP "libzip-dev zlib1g-dev" libzip zlib)
 vid2vox_pkg_config(report VID2VOX_CAIRO "libcairo2-dev" cairo)
+
+if("onednn" IN_LIST vid2vox_needs)
+  find_package(dnnl 2.6 QUIET CONFIG)
+  if(NOT dnnl_FOUND)
+    # Its version file knows only its own major version.
+    find_package(dnnl 3 QUIET CONFIG)
+  endif()
+  if(NOT TARGET DNNL::dnnl)
+    vid2vox_problem(onednn "VID2VOX_ONEDNN is ON but oneDNN 2.6 or later was not found \
+(Debian: libdnnl-dev), or set VID2VOX_ONEDNN=OFF")
+  endif()
+endif()
 
 if("cuda" IN_LIST vid2vox_needs)
   include(${CMAKE_CURRENT_LIST_DIR}/cuda_dependencies.cmake)

@@ -9,6 +9,7 @@ namespace vid2vox::examples {
 struct Compute {
   std::string device = "cpu";
   std::string precision = "fp32";
+  std::string engine = "auto";
 
   void add_to(CLI::App& app) {
     app.add_option("--device", device, "cpu, or cuda: an NVIDIA GPU")
@@ -16,8 +17,13 @@ struct Compute {
         ->capture_default_str();
     app.add_option("--precision", precision,
                    "Numbers of the activations: fp32, tf32 (fp32 with products of 10-bit "
-                   "mantissas), bf16 or fp16; on the cpu fp32")
+                   "mantissas; cuda only), bf16 or fp16")
         ->check(CLI::IsMember({"fp32", "tf32", "bf16", "fp16"}))
+        ->capture_default_str();
+    app.add_option("--engine", engine,
+                   "Matrix products on the cpu: eigen, onednn, or auto: onednn where these programs "
+                   "were built with it. The same bits come only from the same engine")
+        ->check(CLI::IsMember({"auto", "eigen", "onednn"}))
         ->capture_default_str();
   }
 };

@@ -4,6 +4,10 @@
 
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/io/safetensors.hpp"
+#include "vid2vox/backend/cpu/product_engine.hpp"
+#ifdef VID2VOX_PROGRAMS_HAVE_ONEDNN
+#include "vid2vox/backend/cpu/onednn.hpp"
+#endif
 #ifdef VID2VOX_PROGRAMS_HAVE_CUDA
 #include "vid2vox/backend/cuda/runtime.hpp"
 #endif
@@ -23,6 +27,18 @@ void require_device(const std::string& device) {
 #endif
 }
 
+/// Throws Error where the engine was not built in.
+void choose_engine(const std::string& name) {
+#ifdef VID2VOX_PROGRAMS_HAVE_ONEDNN
+  backend::cpu::set_product_engine(name == "eigen" ? nullptr : &backend::cpu::onednn_engine());
+#else
+  if (name == "onednn") {
+    throw Error("this build has no oneDNN", "--engine " + name,
+                "configure with VID2VOX_ONEDNN=ON where oneDNN is installed, or use eigen");
+  }
+#endif
+}
+
 }  // namespace
 
 const ModelJobs& jobs_for(const std::string& model, const Compute& compute) {
@@ -33,14 +49,15 @@ const ModelJobs& jobs_for(const std::string& model, const Compute& compute) {
                 "choose study, videogpt or tiny");
   }
   require_device(compute.device);
+  choose_engine(compute.engine);
   for (const JobTableEntry& entry : job_table()) {
     if (entry.preset == model && entry.device == compute.device &&
         entry.precision == compute.precision) {
       return entry.jobs();
     }
   }
-  throw Error("this version computes in fp32 on the " + compute.device,
-              "--precision " + compute.precision, "use --precision fp32, or --device cuda");
+  throw Error("the " + compute.device + " has no such numbers", "--precision " + compute.precision,
+              "use --precision fp32, or --device cuda");
 }
 
 const char* pooling_name(Pooling pooling) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/epsilon.hpp"
 #include "vid2vox/backend/cuda/runtime.hpp"
 #include "vid2vox/core/half.hpp"
 #include "vid2vox/core/random.hpp"
@@ -17,16 +18,6 @@
 namespace vid2vox::testing {
 
 using backend::cuda::DeviceBuffer;
-
-/// Distance from 1 to the next number of the type.
-template <class T>
-constexpr double kEpsilon = 0x1p-23;
-template <>
-inline constexpr double kEpsilon<double> = 0x1p-52;
-template <>
-inline constexpr double kEpsilon<bfloat16> = 0x1p-7;
-template <>
-inline constexpr double kEpsilon<float16> = 0x1p-10;
 
 /// Standard normal numbers, rounded to T.
 template <class T>

@@ -7,12 +7,14 @@
 #include <string_view>
 
 #include "support/catch.hpp"
+#include "support/epsilon.hpp"
 #include "vid2vox/core/buffer.hpp"
 #include "vid2vox/core/random.hpp"
 
 namespace vid2vox::testing {
 
-/// Standard normal numbers, of which float and double get the same (rounded to float).
+/// Standard normal numbers, of which float and double get the same (rounded to float); 16-bit
+/// numbers are those, rounded.
 template <class T>
 Buffer<T> normal(std::size_t count, std::string_view stream, double scale = 1, double shift = 0) {
   const RandomKey key{17, 0, stream_of(stream)};
@@ -26,8 +28,21 @@ Buffer<T> normal(std::size_t count, std::string_view stream, double scale = 1, d
 /// An output before the call: NaN, so that an element that is not written shows.
 template <class T>
 Buffer<T> poisoned(std::size_t count) {
-  return Buffer<T>(count, std::numeric_limits<T>::quiet_NaN());
+  return Buffer<T>(count, static_cast<T>(std::numeric_limits<float>::quiet_NaN()));
 }
+
+/// The numbers in another type, rounded where it is narrower.
+template <class To, class From>
+Buffer<To> read_as(const Buffer<From>& values) {
+  Buffer<To> result(values.size());
+  std::transform(values.begin(), values.end(), result.begin(),
+                 [](From value) { return static_cast<To>(value); });
+  return result;
+}
+
+/// The type of the exact result: one that is wider than T's sums.
+template <class T>
+using Exact = std::conditional_t<std::is_same_v<T, double>, long double, double>;
 
 /// max |a - exact|.
 template <class T>
@@ -47,12 +62,11 @@ inline double largest(const Buffer<double>& a) {
   return result;
 }
 
-/// The rule for float32: the error against float64 is at most twice that of the naive formula
-/// evaluated in float32. `Precision` where both are exact but for a rounding of the result.
+/// The error against float64 is at most twice that of the naive formula evaluated in float32 and
+/// rounded to T; or two roundings of the result, where both are that good.
 template <class T>
 void check_accuracy(const Buffer<T>& ours, const Buffer<T>& naive, const Buffer<double>& exact) {
-  const double rounding =
-      2 * static_cast<double>(std::numeric_limits<T>::epsilon()) * largest(exact);
+  const double rounding = 2 * kEpsilon<T> * largest(exact);
   const double error = largest_error(ours, exact);
   const double allowed = std::max(2 * largest_error(naive, exact), rounding);
   INFO("error " << error << ", allowed " << allowed);

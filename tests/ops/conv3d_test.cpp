@@ -11,6 +11,7 @@ using ops::Conv3dGeometry;
 using testing::check_accuracy;
 using testing::make_conv3d;
 using testing::normal;
+using testing::read_as;
 using Conv = ops::Conv3d<cpu>;
 
 const Conv3dGeometry kCases[] = {
@@ -18,12 +19,16 @@ const Conv3dGeometry kCases[] = {
     make_conv3d(1, {4, 8, 6}, 3, 5, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}),
     make_conv3d(2, {3, 8, 6}, 2, 3, {4, 4, 4}, {1, 2, 2}, {2, 1, 1}, {1, 1, 1}),
     // Asymmetric padding, odd extents, a stride that does not divide.
-    make_conv3d(1, {5, 7, 9}, 2, 3, {2, 3, 4}, {2, 3, 1}, {1, 0, 2}, {0, 2, 1}),
+    make_conv3d(4, {5, 7, 9}, 2, 3, {2, 3, 4}, {2, 3, 1}, {1, 0, 2}, {0, 2, 1}),
     // Kernel larger than the extent.
     make_conv3d(2, {1, 2, 1}, 3, 2, {4, 4, 3}, {1, 1, 1}, {2, 2, 1}, {1, 1, 1}),
     make_conv3d(1, {1, 1, 1}, 1, 1, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}),
     // More rows and columns than a tile.
     make_conv3d(1, {3, 12, 11}, 40, 9, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}),
+    // Many input channels, whose data gradient gathers; few, whose data gradient folds.
+    make_conv3d(1, {4, 6, 5}, 17, 5, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 2}),
+    make_conv3d(2, {5, 7, 9}, 16, 3, {2, 3, 4}, {2, 3, 1}, {1, 0, 2}, {0, 2, 1}),
+    make_conv3d(1, {3, 40, 38}, 3, 17, {4, 4, 4}, {1, 2, 2}, {2, 1, 1}, {1, 1, 1}),
     make_conv3d(3, {2, 3, 5}, 7, 6, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}),
 };
 
@@ -74,56 +79,67 @@ template <class T>
 struct Results {
   Buffer<T> y;
   Buffer<T> dx;
-  Buffer<T> dw;
+  Buffer<AccumulateOf<T>> dw;
 };
 
+/// What a convolution reads: activations and weights T, vectors A.
 template <class T>
-Results<T> naive(const Conv3dGeometry& g) {
-  const auto x = normal<T>(x_size(g), "x");
-  const auto w = normal<T>(w_size(g), "w");
-  const auto dy = normal<T>(y_size(g), "dy");
-  const auto bias_out = normal<T>(static_cast<std::size_t>(g.out_channels), "bias out");
-  const auto bias_in = normal<T>(static_cast<std::size_t>(g.in_channels), "bias in");
-  Results<T> r{Buffer<T>(y_size(g)), Buffer<T>(x_size(g)), normal<T>(w_size(g), "dw")};
+struct Inputs {
+  explicit Inputs(const Conv3dGeometry& g)
+      : x(normal<T>(x_size(g), "x")),
+        w(normal<T>(w_size(g), "w")),
+        dy(normal<T>(y_size(g), "dy")),
+        bias_out(normal<AccumulateOf<T>>(static_cast<std::size_t>(g.out_channels), "bias out")),
+        bias_in(normal<AccumulateOf<T>>(static_cast<std::size_t>(g.in_channels), "bias in")),
+        dw(normal<AccumulateOf<T>>(w_size(g), "dw")) {}
+  Buffer<T> x, w, dy;
+  Buffer<AccumulateOf<T>> bias_out, bias_in, dw;
+};
+
+/// The convolution of the numbers that Policy types T hold, computed in Number.
+template <class Number, class T>
+Results<Number> naive(const Conv3dGeometry& g, const Inputs<T>& in) {
+  const auto x = read_as<Number>(in.x);
+  const auto w = read_as<Number>(in.w);
+  const auto dy = read_as<Number>(in.dy);
+  Results<Number> r{Buffer<Number>(y_size(g)), Buffer<Number>(x_size(g)), read_as<Number>(in.dw)};
   for_each_product(g, [&](std::size_t xi, std::size_t wi, std::size_t yi) {
     r.y[yi] += x[xi] * w[wi];
     r.dx[xi] += dy[yi] * w[wi];
     r.dw[wi] += x[xi] * dy[yi];
   });
-  for (std::size_t i = 0; i < r.y.size(); ++i) r.y[i] += bias_out[i % bias_out.size()];
-  for (std::size_t i = 0; i < r.dx.size(); ++i) r.dx[i] += bias_in[i % bias_in.size()];
+  const std::size_t out = in.bias_out.size();
+  const std::size_t channels = in.bias_in.size();
+  for (std::size_t i = 0; i < r.y.size(); ++i) r.y[i] += static_cast<Number>(in.bias_out[i % out]);
+  for (std::size_t i = 0; i < r.dx.size(); ++i) {
+    r.dx[i] += static_cast<Number>(in.bias_in[i % channels]);
+  }
   return r;
 }
 
 template <class T>
 Results<T> ours(const Conv3dGeometry& g) {
-  const auto x = normal<T>(x_size(g), "x");
-  const auto w = normal<T>(w_size(g), "w");
-  const auto dy = normal<T>(y_size(g), "dy");
-  const auto bias_out = normal<T>(static_cast<std::size_t>(g.out_channels), "bias out");
-  const auto bias_in = normal<T>(static_cast<std::size_t>(g.in_channels), "bias in");
-  Results<T> r{testing::poisoned<T>(y_size(g)), testing::poisoned<T>(x_size(g)),
-               normal<T>(w_size(g), "dw")};
-  Conv::forward(g, x.data(), w.data(), bias_out.data(), r.y.data());
-  Conv::data_gradient(g, dy.data(), w.data(), bias_in.data(), r.dx.data());
-  Conv::weight_gradient(g, x.data(), dy.data(), r.dw.data());
+  const Inputs<T> in(g);
+  Results<T> r{testing::poisoned<T>(y_size(g)), testing::poisoned<T>(x_size(g)), in.dw};
+  Conv::forward(g, in.x.data(), in.w.data(), in.bias_out.data(), r.y.data());
+  Conv::data_gradient(g, in.dy.data(), in.w.data(), in.bias_in.data(), r.dx.data());
+  Conv::weight_gradient(g, in.x.data(), in.dy.data(), r.dw.data());
   return r;
 }
 
-TEST_CASE("the three products of a convolution, over shapes, strides and paddings") {
+TEMPLATE_TEST_CASE("the three products of a convolution, over shapes, strides and paddings", "",
+                   float, double, bfloat16, float16) {
+  using A = AccumulateOf<TestType>;
   for (const auto& g : kCases) {
     INFO("kernel " << g.kernel.t << "," << g.kernel.h << "," << g.kernel.w << " on " << g.in.t
-                   << "," << g.in.h << "," << g.in.w);
-    const auto exact = naive<double>(g);
-    const auto single = naive<float>(g);
-    const auto mine = ours<float>(g);
-    check_accuracy(mine.y, single.y, exact.y);
-    check_accuracy(mine.dx, single.dx, exact.dx);
-    check_accuracy(mine.dw, single.dw, exact.dw);
-    const auto doubles = ours<double>(g);
-    CHECK(testing::largest_error(doubles.y, exact.y) <= 1e-13 * testing::largest(exact.y));
-    CHECK(testing::largest_error(doubles.dx, exact.dx) <= 1e-13 * testing::largest(exact.dx));
-    CHECK(testing::largest_error(doubles.dw, exact.dw) <= 1e-13 * testing::largest(exact.dw));
+                   << "," << g.in.h << "," << g.in.w << " with " << g.in_channels << " channels");
+    const Inputs<TestType> in(g);
+    const auto exact = naive<testing::Exact<TestType>>(g, in);
+    const auto single = naive<A>(g, in);
+    const auto mine = ours<TestType>(g);
+    check_accuracy(mine.y, read_as<TestType>(single.y), read_as<double>(exact.y));
+    check_accuracy(mine.dx, read_as<TestType>(single.dx), read_as<double>(exact.dx));
+    check_accuracy(mine.dw, single.dw, read_as<double>(exact.dw));
   }
 }
 
@@ -140,7 +156,7 @@ TEST_CASE("convolutions need no bias") {
 }
 
 TEST_CASE("convolutions keep their bits with any number of threads") {
-  for (const auto& g : {kCases[2], kCases[6]}) {
+  for (const auto& g : {kCases[2], kCases[6], kCases[7], kCases[9]}) {
     const auto run = [&](int threads) {
       const testing::Threads set(threads);
       return ours<float>(g);

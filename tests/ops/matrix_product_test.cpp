@@ -8,6 +8,7 @@ namespace {
 
 using testing::check_accuracy;
 using testing::normal;
+using testing::read_as;
 
 enum class Form { kNn, kNt, kTn };
 using Product = ops::MatrixProduct<cpu>;
@@ -38,48 +39,62 @@ Buffer<T> naive(Form form, const Case& c, const Buffer<T>& a, std::size_t lda, c
   return result;
 }
 
-template <class T>
-Buffer<T> ours(Form form, const Case& c, const Buffer<T>& a, std::size_t lda, const Buffer<T>& b,
-               std::size_t ldb, const Buffer<T>& before, std::size_t ldc) {
-  Buffer<T> result = before;
+template <class T, class Out>
+Buffer<Out> ours(Form form, const Case& c, const Buffer<T>& a, std::size_t lda, const Buffer<T>& b,
+                 std::size_t ldb, const Buffer<Out>& before, std::size_t ldc) {
+  Buffer<Out> result = before;
   const MatrixView<const T> left(a.data(), form == Form::kTn ? c.k : c.m,
                                  form == Form::kTn ? c.m : c.k, lda);
   const MatrixView<const T> right(b.data(), form == Form::kNt ? c.n : c.k,
                                   form == Form::kNt ? c.k : c.n, ldb);
-  const MatrixView<T> target(result.data(), c.m, c.n, ldc);
-  if (form == Form::kNn) Product::nn<T>(left, right, target, c.accumulate);
-  if (form == Form::kNt) Product::nt<T>(left, right, target, c.accumulate);
-  if (form == Form::kTn) Product::tn<T>(left, right, target, c.accumulate);
+  const MatrixView<Out> target(result.data(), c.m, c.n, ldc);
+  if (form == Form::kNn) Product::nn<T, Out>(left, right, target, c.accumulate);
+  if (form == Form::kNt) Product::nt<T, Out>(left, right, target, c.accumulate);
+  if (form == Form::kTn) Product::tn<T, Out>(left, right, target, c.accumulate);
   return result;
 }
 
-template <class T>
+template <class T, class Out>
 void check(Form form, const Case& c) {
+  using A = AccumulateOf<T>;
   const std::size_t lda = (form == Form::kTn ? c.m : c.k) + c.margin;
   const std::size_t ldb = (form == Form::kNt ? c.k : c.n) + c.margin;
   const std::size_t ldc = c.n + c.margin;
-  const std::size_t rows_a = form == Form::kTn ? c.k : c.m;
-  const std::size_t rows_b = form == Form::kNt ? c.n : c.k;
-  const auto a = normal<T>(rows_a * lda, "a");
-  const auto b = normal<T>(rows_b * ldb, "b");
-  const auto before = normal<T>(c.m * ldc, "c");
-  const auto exact =
-      naive<double>(form, c, normal<double>(a.size(), "a"), lda, normal<double>(b.size(), "b"), ldb,
-                    normal<double>(before.size(), "c"), ldc);
+  const auto a = normal<T>((form == Form::kTn ? c.k : c.m) * lda, "a");
+  const auto b = normal<T>((form == Form::kNt ? c.n : c.k) * ldb, "b");
+  const auto before = normal<Out>(c.m * ldc, "c");
+  const auto reference = [&]<class Number>(Number) {
+    return naive<Number>(form, c, read_as<Number>(a), lda, read_as<Number>(b), ldb,
+                         read_as<Number>(before), ldc);
+  };
   INFO("m " << c.m << ", n " << c.n << ", k " << c.k << ", margin " << c.margin);
   // The margins between the rows are compared too: nothing may write there.
-  check_accuracy(ours<T>(form, c, a, lda, b, ldb, before, ldc),
-                 naive<T>(form, c, a, lda, b, ldb, before, ldc), exact);
+  check_accuracy(ours<T, Out>(form, c, a, lda, b, ldb, before, ldc), read_as<Out>(reference(A{})),
+                 read_as<double>(reference(testing::Exact<T>{})));
 }
 
-TEST_CASE("matrix products of all forms, sizes and strides") {
-  const Case cases[] = {{1, 1, 1, 0, false},    {1, 7, 5, 0, true},      {13, 1, 11, 3, false},
-                        {17, 19, 23, 0, false}, {17, 19, 23, 5, true},   {67, 3, 101, 1, false},
-                        {3, 67, 101, 1, true},  {130, 97, 31, 0, false}, {64, 64, 64, 0, true}};
+TEMPLATE_TEST_CASE("matrix products of all forms, sizes and strides", "", float, double, bfloat16,
+                   float16) {
+  const Case cases[] = {{1, 1, 1, 0, false},
+                        {1, 7, 5, 0, true},
+                        {13, 1, 11, 3, false},
+                        {17, 19, 23, 0, false},
+                        {17, 19, 23, 5, true},
+                        {67, 3, 101, 1, false},
+                        {3, 67, 101, 1, true},
+                        {130, 97, 31, 0, false},
+                        {64, 64, 64, 0, true},
+                        // Few rows, with one and with several pieces of b and blocks of columns.
+                        {1, 700, 301, 0, false},
+                        {4, 1100, 130, 7, true},
+                        {8, 90, 2050, 1, false},
+                        {9, 700, 301, 0, false}};
   for (const Form form : {Form::kNn, Form::kNt, Form::kTn}) {
     for (const Case& c : cases) {
-      check<float>(form, c);
-      check<double>(form, c);
+      check<TestType, TestType>(form, c);
+      if (!std::is_same_v<TestType, AccumulateOf<TestType>>) {
+        check<TestType, AccumulateOf<TestType>>(form, c);
+      }
     }
   }
 }
@@ -100,14 +115,6 @@ struct BiasCase {
   std::size_t k;
 };
 
-template <class T, class A>
-Buffer<A> read_as(const Buffer<T>& values) {
-  Buffer<A> result(values.size());
-  std::transform(values.begin(), values.end(), result.begin(),
-                 [](T value) { return static_cast<A>(value); });
-  return result;
-}
-
 template <class T>
 void check_bias(const BiasCase& c) {
   using A = AccumulateOf<T>;
@@ -122,10 +129,10 @@ void check_bias(const BiasCase& c) {
     const Case product{c.m, c.n, c.k, 0, true};
     Buffer<Number> rows(c.m * c.n);
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<Number>(bias[i % c.n]);
-    return naive<Number>(Form::kNn, product, read_as<T, Number>(a), c.k, read_as<T, Number>(b), c.n,
-                         rows, c.n);
+    return naive<Number>(Form::kNn, product, read_as<Number>(a), c.k, read_as<Number>(b), c.n, rows,
+                         c.n);
   };
-  check_accuracy(ours, read_as<A, T>(reference(A{})), reference(double{}));
+  check_accuracy(ours, read_as<T>(reference(A{})), reference(double{}));
 }
 
 TEMPLATE_TEST_CASE("a bias is added to every row within the product", "", float, double, bfloat16,
@@ -148,8 +155,8 @@ void check_bias_gradient(const BiasCase& c, bool accumulate) {
                              accumulate, sum.data());
   const Case product{c.m, c.n, c.k, 0, accumulate};
   const auto reference = [&]<class Number>(Number) {
-    return naive<Number>(Form::kTn, product, read_as<T, Number>(a), c.m, read_as<T, Number>(b), c.n,
-                         read_as<A, Number>(before), c.n);
+    return naive<Number>(Form::kTn, product, read_as<Number>(a), c.m, read_as<Number>(b), c.n,
+                         read_as<Number>(before), c.n);
   };
   check_accuracy(ours, reference(A{}), reference(double{}));
   const auto sums = [&]<class Number>(Number) {
@@ -179,6 +186,19 @@ TEST_CASE("a sum that is rounded to 16 bits is rounded once") {
   CHECK(sum == 1100.0F);
 }
 
+TEST_CASE("the products of few rows keep their bits with any number of threads") {
+  const Case c{3, 700, 1001, 0, false};
+  const auto run = [&](int threads) {
+    const testing::Threads set(threads);
+    return ours<bfloat16, float>(Form::kNn, c, normal<bfloat16>(c.m * c.k, "a"), c.k,
+                                 normal<bfloat16>(c.k * c.n, "b"), c.n,
+                                 testing::poisoned<float>(c.m * c.n), c.n);
+  };
+  const auto one = run(1);
+  CHECK(testing::same_bits(one, run(2)));
+  CHECK(testing::same_bits(one, run(3)));
+}
+
 TEST_CASE("matrix products keep their bits with any number of threads") {
   const Case c{150, 90, 70, 0, true};
   const auto with_bias = [&](int threads) {
@@ -200,8 +220,9 @@ TEST_CASE("matrix products keep their bits with any number of threads") {
       const testing::Threads set(threads);
       const std::size_t lda = form == Form::kTn ? c.m : c.k;
       const std::size_t ldb = form == Form::kNt ? c.k : c.n;
-      return ours<float>(form, c, normal<float>(c.m * c.k, "a"), lda, normal<float>(c.n * c.k, "b"),
-                         ldb, normal<float>(c.m * c.n, "c"), c.n);
+      return ours<float, float>(form, c, normal<float>(c.m * c.k, "a"), lda,
+                                normal<float>(c.n * c.k, "b"), ldb, normal<float>(c.m * c.n, "c"),
+                                c.n);
     };
     const auto one = run(1);
     CHECK(testing::same_bits(one, run(2)));

@@ -5,7 +5,10 @@
 #include <cstddef>
 #include <vector>
 
+#include "vid2vox/backend/cpu/conv3d_fold.hpp"
 #include "vid2vox/backend/cpu/matrix_product.hpp"
+#include "vid2vox/backend/cpu/pointwise.hpp"
+#include "vid2vox/backend/cpu/thread_scratch.hpp"
 #include "vid2vox/core/buffer.hpp"
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/ops/conv3d.hpp"
@@ -118,15 +121,15 @@ void gather_product(const Gather& gather, const T* source, const T* weights,
   const std::size_t group = std::max<std::size_t>(1, kTileColumns / width);
   parallel_ranges(gather.rows(), kTileRows, [&](std::size_t begin, std::size_t end) {
     const std::size_t rows = end - begin;
-    Buffer<T> tile(rows * std::min(group, gather.pairs()) * width);
-    Buffer<AccumulateOf<T>> sum(rows * out_channels);
+    ThreadScratch<T> tile(rows * std::min(group, gather.pairs()) * width);
+    ThreadScratch<AccumulateOf<T>> sum(rows * out_channels);
     for (std::size_t pair = 0; pair < gather.pairs(); pair += group) {
       const std::size_t pair_end = std::min(pair + group, gather.pairs());
       const std::size_t cols = (pair_end - pair) * width;
       gather_tile(gather, source, begin, end, pair, pair_end, tile.data());
       serial_nn<T>({tile.data(), rows, cols},
                    {weights + pair * width * out_channels, cols, out_channels},
-                   {sum.data(), rows, out_channels}, true);
+                   {sum.data(), rows, out_channels}, pair > 0);
     }
     for (std::size_t row = 0; row < rows; ++row)
       store(begin + row, sum.data() + row * out_channels);
@@ -174,26 +177,79 @@ inline Gather phase_gather(const ops::Conv3dGeometry& g, const std::array<int, 3
   return gather;
 }
 
+/// to [cols, rows] = from [rows, cols] transposed, by square blocks that fit the first-level cache.
+template <class T>
+void transpose(const T* from, std::size_t rows, std::size_t cols, T* to) {
+  constexpr std::size_t kBlock = 16;
+  for (std::size_t row = 0; row < rows; row += kBlock) {
+    const std::size_t row_end = std::min(row + kBlock, rows);
+    for (std::size_t col = 0; col < cols; col += kBlock) {
+      const std::size_t col_end = std::min(col + kBlock, cols);
+      for (std::size_t j = col; j < col_end; ++j) {
+        for (std::size_t i = row; i < row_end; ++i) to[j * rows + i] = from[i * cols + j];
+      }
+    }
+  }
+}
+
 /// The weights of a phase, transposed to [taps, out_channels, in_channels].
 template <class T>
 Buffer<T> phase_weights(const ops::Conv3dGeometry& g, const Gather& gather, const T* w) {
   const auto in = static_cast<std::size_t>(g.in_channels);
   const auto out = static_cast<std::size_t>(g.out_channels);
-  Buffer<T> packed(gather.pairs() * gather.axis[2].kernel.size() * in * out);
-  T* target = packed.data();
-  for (const int kt : gather.axis[0].kernel) {
-    for (const int kh : gather.axis[1].kernel) {
-      for (const int kw : gather.axis[2].kernel) {
-        const auto tap = static_cast<std::size_t>((kt * g.kernel.h + kh) * g.kernel.w + kw);
-        const T* source = w + tap * in * out;
-        for (std::size_t i = 0; i < in; ++i) {
-          for (std::size_t o = 0; o < out; ++o) target[o * in + i] = source[i * out + o];
-        }
-        target += in * out;
-      }
-    }
-  }
+  const std::vector<int>& h = gather.axis[1].kernel;
+  const std::vector<int>& width = gather.axis[2].kernel;
+  const std::size_t taps = gather.pairs() * width.size();
+  Buffer<T> packed(taps * in * out);
+  parallel_for(taps, [&](std::size_t index) {
+    const int kt = gather.axis[0].kernel[index / width.size() / h.size()];
+    const int kh = h[index / width.size() % h.size()];
+    const int kw = width[index % width.size()];
+    const auto tap = static_cast<std::size_t>((kt * g.kernel.h + kh) * g.kernel.w + kw);
+    transpose(w + tap * in * out, in, out, packed.data() + index * in * out);
+  });
   return packed;
+}
+
+/// How a weight gradient is cut up: groups of tap pairs, each of which owns its rows of dw; and,
+/// where there are few of them, chunks of gathered rows with sums of their own.
+struct WeightGradientPieces {
+  std::size_t group;   // tap pairs of a piece
+  std::size_t groups;  // that make all pairs
+  std::size_t chunks;
+  std::size_t chunk_rows;
+
+  explicit WeightGradientPieces(const Gather& gather) {
+    constexpr std::size_t kColumns = 256;  // below which a product is not worth a call
+    constexpr std::size_t kEnough = 8;     // pieces, for the threads
+    constexpr std::size_t kFewestRows = 128;
+    const std::size_t rows = gather.rows();
+    group = std::max<std::size_t>(1, kColumns / gather.width());
+    groups = (gather.pairs() + group - 1) / group;
+    chunks = std::clamp<std::size_t>(rows / kFewestRows, 1, (kEnough + groups - 1) / groups);
+    chunk_rows = (rows + chunks - 1) / chunks;
+  }
+};
+
+/// Adds what a chunk of rows brings to the taps of a group to dw [pairs * width, out_channels].
+template <class T>
+void weight_gradient_piece(const Gather& gather, const WeightGradientPieces& pieces,
+                           std::size_t group, std::size_t chunk, const T* x, const T* dy,
+                           std::size_t out_channels, AccumulateOf<T>* dw) {
+  constexpr std::size_t kRows = 512;
+  const std::size_t width = gather.width();
+  const std::size_t pair = group * pieces.group;
+  const std::size_t pair_end = std::min(pair + pieces.group, gather.pairs());
+  const std::size_t cols = (pair_end - pair) * width;
+  const std::size_t chunk_end = std::min((chunk + 1) * pieces.chunk_rows, gather.rows());
+  ThreadScratch<T> tile(std::min(kRows, gather.rows()) * cols);
+  for (std::size_t begin = chunk * pieces.chunk_rows; begin < chunk_end; begin += kRows) {
+    const std::size_t end = std::min(begin + kRows, chunk_end);
+    gather_tile(gather, x, begin, end, pair, pair_end, tile.data());
+    serial_tn<T>({tile.data(), end - begin, cols},
+                 {dy + begin * out_channels, end - begin, out_channels},
+                 {dw + pair * width * out_channels, cols, out_channels}, true);
+  }
 }
 
 }  // namespace vid2vox::backend::cpu
@@ -215,6 +271,10 @@ struct Conv3d<cpu> {
   template <class T>
   static void data_gradient(const Conv3dGeometry& g, const T* dy, const T* w,
                             const AccumulateOf<T>* bias, T* dx) {
+    if (g.in_channels < backend::cpu::kFoldChannels) {
+      backend::cpu::folded_data_gradient(g, dy, w, bias, dx);
+      return;
+    }
     const auto in = static_cast<std::size_t>(g.in_channels);
     for (int t = 0; t < std::min(g.stride.t, g.in.t); ++t) {
       for (int h = 0; h < std::min(g.stride.h, g.in.h); ++h) {
@@ -237,27 +297,25 @@ struct Conv3d<cpu> {
     }
   }
 
-  /// Parallel over groups of taps, each of which owns its rows of dw.
   template <class T>
   static void weight_gradient(const Conv3dGeometry& g, const T* x, const T* dy,
                               AccumulateOf<T>* dw) {
-    constexpr std::size_t kRows = 512;
-    constexpr std::size_t kNarrowestGroup =
-        32;  // columns below which a product is not worth a call
     const auto out = static_cast<std::size_t>(g.out_channels);
     const auto gather = backend::cpu::forward_gather(g);
-    const std::size_t width = gather.width();
-    const std::size_t group = (kNarrowestGroup + width - 1) / width;
-    parallel_ranges(gather.pairs(), group, [&](std::size_t pair, std::size_t pair_end) {
-      const std::size_t cols = (pair_end - pair) * width;
-      Buffer<T> tile(std::min(kRows, gather.rows()) * cols);
-      for (std::size_t begin = 0; begin < gather.rows(); begin += kRows) {
-        const std::size_t end = std::min(begin + kRows, gather.rows());
-        backend::cpu::gather_tile(gather, x, begin, end, pair, pair_end, tile.data());
-        backend::cpu::serial_tn<T>({tile.data(), end - begin, cols},
-                                   {dy + begin * out, end - begin, out},
-                                   {dw + pair * width * out, cols, out}, true);
-      }
+    const backend::cpu::WeightGradientPieces pieces(gather);
+    const std::size_t size = gather.pairs() * gather.width() * out;
+    using A = AccumulateOf<T>;
+    Buffer<A> sums(pieces.chunks == 1 ? 0 : pieces.chunks * size);
+    parallel_for(pieces.groups * pieces.chunks, [&](std::size_t piece) {
+      const std::size_t chunk = piece / pieces.groups;
+      backend::cpu::weight_gradient_piece(gather, pieces, piece % pieces.groups, chunk, x, dy, out,
+                                          pieces.chunks == 1 ? dw : sums.data() + chunk * size);
+    });
+    if (pieces.chunks == 1) return;
+    backend::cpu::for_each_index(size, [&](std::size_t i) {
+      A sum = sums[i];
+      for (std::size_t chunk = 1; chunk < pieces.chunks; ++chunk) sum += sums[chunk * size + i];
+      dw[i] += sum;
     });
   }
 

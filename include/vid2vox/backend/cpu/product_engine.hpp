@@ -1,0 +1,38 @@
+#pragma once
+
+#include "vid2vox/core/half.hpp"
+#include "vid2vox/core/matrix_view.hpp"
+
+namespace vid2vox::backend::cpu {
+
+/// Which operand of a product is read transposed.
+enum class Transposed { kNone, kLeft, kRight };
+
+/// A library that computes the CPU backend's serial matrix products in place of Eigen:
+/// c = op(a) op(b), or c += op(a) op(b) if `accumulate`, summed in float32. The functions are
+/// called from several threads at once and must not start threads of their own there.
+struct ProductEngine {
+  const char* name;
+  void (*float32)(Transposed, MatrixView<const float> a, MatrixView<const float> b,
+                  MatrixView<float> c, bool accumulate);
+  /// Both null where the processor has no such products: operands are then widened to float32.
+  void (*bfloat16_to_float32)(Transposed, MatrixView<const bfloat16> a,
+                              MatrixView<const bfloat16> b, MatrixView<float> c, bool accumulate);
+  void (*bfloat16)(Transposed, MatrixView<const bfloat16> a, MatrixView<const bfloat16> b,
+                   MatrixView<bfloat16> c);
+};
+
+namespace detail {
+inline const ProductEngine* chosen_engine = nullptr;
+}
+
+/// The engine in use; null: Eigen, which needs only headers.
+inline const ProductEngine* product_engine() { return detail::chosen_engine; }
+/// Chooses the engine of all later products; null chooses Eigen. Not while products run. Results
+/// keep their bits from run to run only with the same engine.
+inline void set_product_engine(const ProductEngine* engine) { detail::chosen_engine = engine; }
+inline const char* product_engine_name() {
+  return product_engine() == nullptr ? "eigen" : product_engine()->name;
+}
+
+}  // namespace vid2vox::backend::cpu

@@ -1,0 +1,182 @@
+#pragma once
+
+#include <Eigen/Core>
+#include <type_traits>
+
+#include "vid2vox/backend/cpu/product_engine.hpp"
+#include "vid2vox/backend/cpu/thread_scratch.hpp"
+#include "vid2vox/core/accumulate.hpp"
+#include "vid2vox/core/matrix_view.hpp"
+
+namespace vid2vox::backend::cpu {
+
+template <class T>
+using EigenMatrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <class T>
+using EigenView = Eigen::Map<EigenMatrix<T>, 0, Eigen::OuterStride<>>;
+template <class T>
+using ConstEigenView = Eigen::Map<const EigenMatrix<T>, 0, Eigen::OuterStride<>>;
+
+template <class T>
+EigenView<T> eigen_view(T* data, std::size_t rows, std::size_t cols, std::size_t stride) {
+  return {data, static_cast<Eigen::Index>(rows), static_cast<Eigen::Index>(cols),
+          Eigen::OuterStride<>(static_cast<Eigen::Index>(stride))};
+}
+template <class T>
+ConstEigenView<T> eigen_view(const T* data, std::size_t rows, std::size_t cols,
+                             std::size_t stride) {
+  return {data, static_cast<Eigen::Index>(rows), static_cast<Eigen::Index>(cols),
+          Eigen::OuterStride<>(static_cast<Eigen::Index>(stride))};
+}
+
+/// The three serial products of Eigen. Every product of the backend goes through them, out of
+/// line: Eigen's kernels are then instantiated three times a type, which is most of what compiling
+/// a model costs.
+template <class A>
+[[gnu::noinline]] void eigen_nn(MatrixView<const A> a, MatrixView<const A> b, MatrixView<A> c,
+                                bool accumulate) {
+  auto target = eigen_view(c.data, c.rows, c.cols, c.stride);
+  if (!accumulate) target.setZero();
+  target.noalias() +=
+      eigen_view(a.data, a.rows, a.cols, a.stride) * eigen_view(b.data, b.rows, b.cols, b.stride);
+}
+template <class A>
+[[gnu::noinline]] void eigen_nt(MatrixView<const A> a, MatrixView<const A> b, MatrixView<A> c,
+                                bool accumulate) {
+  auto target = eigen_view(c.data, c.rows, c.cols, c.stride);
+  if (!accumulate) target.setZero();
+  target.noalias() += eigen_view(a.data, a.rows, a.cols, a.stride) *
+                      eigen_view(b.data, b.rows, b.cols, b.stride).transpose();
+}
+template <class A>
+[[gnu::noinline]] void eigen_tn(MatrixView<const A> a, MatrixView<const A> b, MatrixView<A> c,
+                                bool accumulate) {
+  auto target = eigen_view(c.data, c.rows, c.cols, c.stride);
+  if (!accumulate) target.setZero();
+  target.noalias() += eigen_view(a.data, a.rows, a.cols, a.stride).transpose() *
+                      eigen_view(b.data, b.rows, b.cols, b.stride);
+}
+
+template <class From, class To>
+void convert_matrix(MatrixView<From> from, MatrixView<To> to) {
+  for (std::size_t row = 0; row < from.rows; ++row) {
+    for (std::size_t col = 0; col < from.cols; ++col) {
+      to.data[row * to.stride + col] = static_cast<To>(from.data[row * from.stride + col]);
+    }
+  }
+}
+
+/// A matrix in the type that products accumulate in: itself, or a copy of 16-bit numbers.
+template <class T>
+class Widened {
+ public:
+  using A = AccumulateOf<T>;
+  explicit Widened(MatrixView<T> matrix, bool load = true)
+      : matrix_(matrix), copy_(kIsCopy ? matrix.rows * matrix.cols : 0) {
+    if constexpr (kIsCopy) {
+      if (load) convert_matrix(matrix_, view());
+    }
+  }
+  MatrixView<A> view() {
+    if constexpr (kIsCopy) {
+      return {copy_.data(), matrix_.rows, matrix_.cols};
+    } else {
+      return matrix_;
+    }
+  }
+  /// Rounds the copy to the matrix.
+  void store() {
+    if constexpr (kIsCopy) convert_matrix(view(), matrix_);
+  }
+
+ private:
+  static constexpr bool kIsCopy = !std::is_same_v<T, A>;
+  MatrixView<T> matrix_;
+  ThreadScratch<A> copy_;
+};
+
+/// `matrix` if it is of the accumulate type, else its copy in `memory`.
+template <class T>
+MatrixView<const AccumulateOf<T>> widened_input(MatrixView<const T> matrix,
+                                                ThreadScratch<AccumulateOf<T>>& memory) {
+  if constexpr (std::is_same_v<T, AccumulateOf<T>>) {
+    return matrix;
+  } else {
+    convert_matrix(matrix, MatrixView<AccumulateOf<T>>(memory.data(), matrix.rows, matrix.cols));
+    return {memory.data(), matrix.rows, matrix.cols};
+  }
+}
+
+/// The product of matrices of A by the engine in use.
+template <class A>
+void accumulate_product(Transposed transposed, MatrixView<const A> a, MatrixView<const A> b,
+                        MatrixView<A> c, bool accumulate) {
+  if constexpr (std::is_same_v<A, float>) {
+    const bool empty = a.rows * a.cols == 0 || c.rows * c.cols == 0;
+    if (product_engine() != nullptr && !empty) {
+      product_engine()->float32(transposed, a, b, c, accumulate);
+      return;
+    }
+  }
+  switch (transposed) {
+    case Transposed::kNone:
+      return eigen_nn<A>(a, b, c, accumulate);
+    case Transposed::kLeft:
+      return eigen_tn<A>(a, b, c, accumulate);
+    case Transposed::kRight:
+      return eigen_nt<A>(a, b, c, accumulate);
+  }
+}
+
+/// Whether the engine in use took the product of bfloat16 matrices.
+template <class Out>
+bool bfloat16_product(Transposed transposed, MatrixView<const bfloat16> a,
+                      MatrixView<const bfloat16> b, MatrixView<Out> c, bool accumulate) {
+  const ProductEngine* engine = product_engine();
+  if (engine == nullptr || engine->bfloat16 == nullptr || a.rows * a.cols == 0) return false;
+  if constexpr (std::is_same_v<Out, float>) {
+    engine->bfloat16_to_float32(transposed, a, b, c, accumulate);
+    return true;
+  } else {
+    if (!accumulate) engine->bfloat16(transposed, a, b, c);
+    return !accumulate;
+  }
+}
+
+template <class L, class R, class Out>
+void serial_product(Transposed transposed, MatrixView<const L> a, MatrixView<const R> b,
+                    MatrixView<Out> c, bool accumulate) {
+  using A = AccumulateOf<L>;
+  if constexpr (std::is_same_v<L, bfloat16> && std::is_same_v<R, bfloat16>) {
+    if (bfloat16_product(transposed, a, b, c, accumulate)) return;
+  }
+  ThreadScratch<A> a_copy(std::is_same_v<L, A> ? 0 : a.rows * a.cols);
+  ThreadScratch<A> b_copy(std::is_same_v<R, A> ? 0 : b.rows * b.cols);
+  Widened<Out> result(c, accumulate);
+  accumulate_product<A>(transposed, widened_input(a, a_copy), widened_input(b, b_copy),
+                        result.view(), accumulate);
+  result.store();
+}
+
+/// c = op(a) op(b) or c += op(a) op(b), serial, summed in A; L, R and Out are storage types or A.
+template <class L, class R = L, class Out = AccumulateOf<L>>
+void serial_nn(MatrixView<const L> a, MatrixView<const R> b, MatrixView<Out> c, bool accumulate) {
+  serial_product(Transposed::kNone, a, b, c, accumulate);
+}
+template <class L, class R = L, class Out = AccumulateOf<L>>
+void serial_nt(MatrixView<const L> a, MatrixView<const R> b, MatrixView<Out> c, bool accumulate) {
+  serial_product(Transposed::kRight, a, b, c, accumulate);
+}
+template <class L, class R = L, class Out = AccumulateOf<L>>
+void serial_tn(MatrixView<const L> a, MatrixView<const R> b, MatrixView<Out> c, bool accumulate) {
+  serial_product(Transposed::kLeft, a, b, c, accumulate);
+}
+
+/// Part of a matrix.
+template <class T>
+MatrixView<T> block(const MatrixView<T>& m, std::size_t row, std::size_t rows, std::size_t col,
+                    std::size_t cols) {
+  return {m.data + row * m.stride + col, rows, cols, m.stride};
+}
+
+}  // namespace vid2vox::backend::cpu
