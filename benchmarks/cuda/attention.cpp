@@ -6,12 +6,13 @@
 
 #include "bench.hpp"
 #include "rivals/attention.hpp"
-#include "rivals/cudnn_attention.hpp"
 #include "vid2vox/backend/cpu/attention.hpp"
 
 namespace vid2vox::bench {
 namespace {
 
+using backend::cuda::AttentionEngine;
+using backend::cuda::AttentionEngineScope;
 using ops::AttentionGeometry;
 constexpr std::size_t kBatch = 64;
 constexpr std::size_t kHeads = 4;
@@ -127,10 +128,12 @@ AttentionCase<P>& use(const Problem& p) {
   });
 }
 
+/// What ops::Attention<cuda> does, by one of its engines.
 template <class P>
-void add_ours(const Problem& p) {
+void add_engine(const Problem& p, AttentionEngine engine, const std::string& who) {
   using T = typename P::storage;
-  add(name_of<P>(p.operation(false), p.shape()) + "ours", [p](benchmark::State& state) {
+  add(name_of<P>(p.operation(false), p.shape()) + who, [p, engine](benchmark::State& state) {
+    const AttentionEngineScope scope(engine);
     auto& data = use<P>(p);
     const auto run = [&] {
       ops::Attention<cuda>::forward<T>(data.g, data.q.data(), data.k.data(), data.v.data(),
@@ -139,7 +142,8 @@ void add_ours(const Problem& p) {
     data.check_forward(run);
     time(state, p.work<T>(false), run);
   });
-  add(name_of<P>(p.operation(true), p.shape()) + "ours", [p](benchmark::State& state) {
+  add(name_of<P>(p.operation(true), p.shape()) + who, [p, engine](benchmark::State& state) {
+    const AttentionEngineScope scope(engine);
     auto& data = use<P>(p);
     const auto run = [&] {
       ops::Attention<cuda>::backward<T>(data.g, data.q.data(), data.k.data(), data.v.data(),
@@ -152,32 +156,12 @@ void add_ours(const Problem& p) {
 }
 
 template <class P>
-void add_rivals(const Problem& p) {
+void add_products(const Problem& p) {
   using T = typename P::storage;
   const std::string name = name_of<P>(p.operation(false), p.shape());
   add(name + "cublas_and_softmax", [p](benchmark::State& state) {
     auto& data = use<P>(p);
     AttentionByProducts rival(data.g, number_type_of<T>);
-    const auto run = [&] {
-      rival.forward(data.q.data(), data.k.data(), data.v.data(), data.o.data());
-    };
-    data.check_forward(run);
-    time(state, p.work<T>(false), run);
-  });
-  if (p.causal || sizeof(T) != sizeof(bfloat16)) return;
-  // In place, with values 60 wide: cuDNN may refuse, and the report then has its reason.
-  add(name + "cudnn", [p](benchmark::State& state) {
-    auto& data = use<P>(p);
-    const auto& g = data.g;
-    const auto heads_of = [&](std::size_t width) {
-      const auto w = static_cast<std::int64_t>(width);
-      const auto heads = static_cast<std::int64_t>(g.heads);
-      const auto tokens = static_cast<std::int64_t>(g.keys);
-      return AttentionTensor{{static_cast<std::int64_t>(g.batch), heads, tokens, w},
-                             {tokens * heads * w, w, heads * w, 1}};
-    };
-    CudnnAttention rival(number_type_of<T>, heads_of(g.d_k), heads_of(g.d_k), heads_of(g.d_v),
-                         heads_of(g.d_v), static_cast<float>(g.scale));
     const auto run = [&] {
       rival.forward(data.q.data(), data.k.data(), data.v.data(), data.o.data());
     };
@@ -193,8 +177,13 @@ void register_benchmarks() {
     for (const bool causal : {true, false}) {
       const Problem problem{tokens, causal, causal ? kKeyWidth : kCrossValueWidth};
       for_storage_types([&](auto precision) {
-        add_ours<decltype(precision)>(problem);
-        add_rivals<decltype(precision)>(problem);
+        using P = decltype(precision);
+        add_engine<P>(problem, AttentionEngine::kOwn, "ours");
+        add_products<P>(problem);
+        // Where cuDNN has no plan the report has its reason.
+        if (sizeof(typename P::storage) == sizeof(bfloat16)) {
+          add_engine<P>(problem, AttentionEngine::kCudnn, "cudnn");
+        }
       });
     }
   }

@@ -1,5 +1,4 @@
-#include <string>
-
+#include "cuda/plans/devices.hpp"
 #include "support/catch.hpp"
 #include "vid2vox/backend/cuda/conv3d_plan.cuh"
 
@@ -9,20 +8,6 @@ namespace {
 namespace conv3d = backend::cuda::conv3d;
 namespace cudnn = backend::cuda::cudnn;
 using backend::cuda::Conv3dParams;
-
-/// A device as cuDNN describes it.
-std::string device_json(const char* name, int capability, int processors, int shared_bytes) {
-  return R"({"cudaDeviceId":0,"driverVer":13000,"maxGridSize":[2147483647,65535,65535],)"
-         R"("maxBlockSize":[1024,1024,64],"regsPerBlock":65536,"warpSize":32,)"
-         R"("maxSharedMemoryPerBlock":49152,"reservedSharedMemoryPerBlock":1024,)"
-         R"("maxRegistersPerSM":65536,"maxCtasPerSM":32,"maxThreadsPerBlock":1024,)"
-         R"("maxThreadsPerSM":2048,"pciDeviceId":0,"isTccDriver":0,"supportCoopLaunch":1,)"
-         R"("totalGlobalMem":85017493504,"smClockRateKHz":1410000,"memClockRateKHz":1593000,)"
-         R"("l2CacheSize":41943040,"deviceName":")" +
-         std::string(name) + "\",\"deviceVer\":" + std::to_string(capability) +
-         ",\"multiProcessorCount\":" + std::to_string(processors) +
-         ",\"maxSharedMemoryPerBlockOptin\":" + std::to_string(shared_bytes) + "}";
-}
 
 /// VideoGPT's same padding.
 ops::Conv3dGeometry same(std::size_t batch, Extent3 in, int cin, int cout, Extent3 kernel,
@@ -40,9 +25,8 @@ ops::Conv3dGeometry same(std::size_t batch, Extent3 in, int cin, int cout, Exten
 }
 
 TEST_CASE("cuDNN has a plan for every product of the study's convolutions, in every precision") {
-  const cudnn::Target targets[] = {
-      cudnn::Target(device_json("NVIDIA A100-SXM4-80GB", 800, 108, 166912)),
-      cudnn::Target(device_json("NVIDIA H100 80GB HBM3", 900, 132, 232448))};
+  const cudnn::Target targets[] = {cudnn::Target(testing::a100_json()),
+                                   cudnn::Target(testing::h100_json())};
   const ops::Conv3dGeometry geometries[] = {
       same(32, {16, 128, 128}, 3, 240, {4, 4, 4}, {2, 2, 2}),  // first layer; last transposed one
       same(32, {8, 64, 64}, 240, 240, {4, 4, 4}, {2, 2, 2}),
@@ -96,7 +80,7 @@ TEST_CASE("zeros behind the last element: what the last output reads, never fewe
 
 TEST_CASE("what cuDNN cannot do is an error that names the convolution") {
   using Catch::Matchers::Contains;
-  const cudnn::Target target(device_json("NVIDIA H100 80GB HBM3", 900, 132, 232448));
+  const cudnn::Target target(testing::h100_json());
   Conv3dParams p;
   p.geometry = same(1, {4, 4, 4}, 8, 8, {3, 3, 3}, {1, 1, 1});
   p.geometry.out = {2, 2, 2};  // fewer than this convolution gives

@@ -89,8 +89,21 @@ void run_widths(const AttentionParams& p, Stream stream, bool is_forward) {
   }
 }
 
+/// Tries cuDNN, as far as the engine asks for it. True when it has done the work.
+template <class Launch>
+bool run_cudnn(const AttentionParams& p, Stream stream, const Launch& launch) {
+  if (p.engine == AttentionEngine::kOwn) return false;
+  if (cudnn_computes(p) && launch(p, stream)) return true;
+  if (p.engine == AttentionEngine::kChoose) return false;
+  throw Error("cuDNN has no plan for this type, dropout, these widths, strides or numbers of rows",
+              "attention on the GPU", "use AttentionEngine::kChoose");
+}
+
+inline bool is_empty(const AttentionParams& p) {
+  return p.batch == 0 || p.heads == 0 || p.queries.rows == 0;
+}
+
 inline void run_types(const AttentionParams& params, Stream stream, bool is_forward) {
-  if (params.batch == 0 || params.heads == 0 || params.queries.rows == 0) return;
   const AttentionParams p = with_access_widths(params);
   switch (p.number_type) {
     case NumberType::kFloat32:
@@ -105,10 +118,14 @@ inline void run_types(const AttentionParams& params, Stream stream, bool is_forw
 }  // namespace attention
 
 VID2VOX_CUDA_LINKAGE void launch_attention_forward(const AttentionParams& params, Stream stream) {
+  if (attention::is_empty(params)) return;
+  if (attention::run_cudnn(params, stream, launch_attention_forward_by_cudnn)) return;
   attention::run_types(params, stream, true);
 }
 
 VID2VOX_CUDA_LINKAGE void launch_attention_backward(const AttentionParams& params, Stream stream) {
+  if (attention::is_empty(params)) return;
+  if (attention::run_cudnn(params, stream, launch_attention_backward_by_cudnn)) return;
   attention::run_types(params, stream, false);
 }
 

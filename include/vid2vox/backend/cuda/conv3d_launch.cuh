@@ -3,9 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <map>
-#include <memory>
-#include <mutex>
+#include <optional>
 
 #include "vid2vox/backend/cuda/conv3d_plan.cuh"
 #include "vid2vox/backend/cuda/conv3d_repack.hpp"
@@ -43,64 +41,20 @@ inline PlanKey plan_key(const Conv3dParams& p, Product product, int device) {
           g.pad.w};
 }
 
-/// The plan for this product on the current device, made at first use. Never destroyed: at the end
-/// of a program cuDNN may be gone before us.
-inline std::shared_ptr<const cudnn::Plan> plan_for(cudnnHandle_t handle, const Conv3dParams& p,
-                                                   Product product) {
-  static auto* const plans = new std::map<PlanKey, std::shared_ptr<const cudnn::Plan>>();
-  static auto* const mutex = new std::mutex();
-  int device = 0;
-  check_call(cudaGetDevice(&device), "cudaGetDevice");
-  const PlanKey key = plan_key(p, product, device);
-  const std::scoped_lock lock(*mutex);
-  auto& plan = (*plans)[key];
-  if (plan == nullptr) {
-    plan = std::make_shared<const cudnn::Plan>(make_conv3d_plan(cudnn::Target(handle), p, product));
-  }
-  return plan;
+/// The plan for this product on the current device.
+inline const cudnn::Plan& plan_for(cudnnHandle_t handle, const Conv3dParams& p, Product product) {
+  static auto* const plans = new cudnn::PlanCache<PlanKey>();
+  return *plans->get(plan_key(p, product, cudnn::current_device()), [&] {
+    return std::optional(make_conv3d_plan(cudnn::Target(handle), p, product));
+  });
 }
 
-/// An activation as cuDNN sees it: itself, or in a buffer of its own with more channels.
-class Activation {
- public:
-  Activation(const Conv3dParams& p, std::size_t positions, int channels, Stream stream)
-      : channels_(channels), padded_(padded_channels(channels, p.number_type, p.tf32)) {
-    params_.number_type = p.number_type;
-    params_.rows = static_cast<std::int64_t>(p.geometry.batch * positions);
-    if (padded_ != channels_) {
-      buffer_ = DeviceBuffer<std::byte>(
-          static_cast<std::size_t>(params_.rows * padded_) * size_of(p.number_type), stream);
-    }
-  }
-  /// An input.
-  const void* load(const void* data, Stream stream) {
-    if (buffer_.empty()) return data;
-    repack(data, channels_, buffer_.data(), padded_, nullptr, stream);
-    return buffer_.data();
-  }
-  /// Where cuDNN should write an output.
-  void* target(void* data) { return buffer_.empty() ? data : buffer_.data(); }
-  void store(void* data, const float* bias, Stream stream) {
-    if (buffer_.empty() && bias == nullptr) return;
-    repack(target(data), padded_, data, channels_, bias, stream);
-  }
-
- private:
-  void repack(const void* from, int from_channels, void* to, int to_channels, const float* bias,
-              Stream stream) {
-    params_.from = from;
-    params_.from_channels = from_channels;
-    params_.to = to;
-    params_.to_channels = to_channels;
-    params_.bias = bias;
-    launch_repack_channels(params_, stream);
-  }
-
-  int channels_;
-  int padded_;
-  RepackChannelsParams params_;
-  DeviceBuffer<std::byte> buffer_;
-};
+/// An activation as cuDNN sees it.
+inline PaddedChannels activation(const Conv3dParams& p, std::size_t positions, int channels,
+                                 Stream stream) {
+  return {p.number_type, static_cast<std::int64_t>(p.geometry.batch * positions), channels,
+          padded_channels(channels, p.number_type, p.tf32), stream};
+}
 
 /// The weights, or their gradient, in cuDNN's order.
 class Weights {
@@ -139,16 +93,14 @@ class Weights {
 inline void run(const Conv3dParams& p, Product product, const void* x, const void* w, const void* y,
                 Stream stream) {
   const cudnnHandle_t handle = cudnn::handle_on(stream);
-  const auto plan = plan_for(handle, p, product);
-  DeviceBuffer<std::byte> workspace(plan->workspace_bytes, stream);
-  cudnn::execute(handle, *plan, {{kX, x}, {kW, w}, {kY, y}}, workspace.data());
+  cudnn::run(handle, plan_for(handle, p, product), {{kX, x}, {kW, w}, {kY, y}}, stream);
 }
 
 }  // namespace conv3d
 
 VID2VOX_CUDA_LINKAGE void launch_conv3d_forward(const Conv3dParams& p, Stream stream) {
-  conv3d::Activation x(p, p.geometry.in.volume(), p.geometry.in_channels, stream);
-  conv3d::Activation y(p, p.geometry.out.volume(), p.geometry.out_channels, stream);
+  auto x = conv3d::activation(p, p.geometry.in.volume(), p.geometry.in_channels, stream);
+  auto y = conv3d::activation(p, p.geometry.out.volume(), p.geometry.out_channels, stream);
   conv3d::Weights w(p, stream);
   const void* input = x.load(p.x, stream);
   const void* weights = w.load(p.w, stream);
@@ -157,8 +109,8 @@ VID2VOX_CUDA_LINKAGE void launch_conv3d_forward(const Conv3dParams& p, Stream st
 }
 
 VID2VOX_CUDA_LINKAGE void launch_conv3d_data_gradient(const Conv3dParams& p, Stream stream) {
-  conv3d::Activation dx(p, p.geometry.in.volume(), p.geometry.in_channels, stream);
-  conv3d::Activation dy(p, p.geometry.out.volume(), p.geometry.out_channels, stream);
+  auto dx = conv3d::activation(p, p.geometry.in.volume(), p.geometry.in_channels, stream);
+  auto dy = conv3d::activation(p, p.geometry.out.volume(), p.geometry.out_channels, stream);
   conv3d::Weights w(p, stream);
   const void* upstream = dy.load(p.dy, stream);
   const void* weights = w.load(p.w, stream);
@@ -167,8 +119,8 @@ VID2VOX_CUDA_LINKAGE void launch_conv3d_data_gradient(const Conv3dParams& p, Str
 }
 
 VID2VOX_CUDA_LINKAGE void launch_conv3d_weight_gradient(const Conv3dParams& p, Stream stream) {
-  conv3d::Activation x(p, p.geometry.in.volume(), p.geometry.in_channels, stream);
-  conv3d::Activation dy(p, p.geometry.out.volume(), p.geometry.out_channels, stream);
+  auto x = conv3d::activation(p, p.geometry.in.volume(), p.geometry.in_channels, stream);
+  auto dy = conv3d::activation(p, p.geometry.out.volume(), p.geometry.out_channels, stream);
   conv3d::Weights dw(p, stream);
   const void* input = x.load(p.x, stream);
   const void* upstream = dy.load(p.dy, stream);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "vid2vox/backend/cuda/number_type.hpp"
@@ -34,6 +35,51 @@ struct RepackWeightsParams {
 };
 
 void launch_repack_channels(const RepackChannelsParams& params, Stream stream);
+
+/// Rows as a library sees them that wants another number of channels, zero beyond ours: the array
+/// itself where the numbers are equal, else a copy in a buffer of its own.
+class PaddedChannels {
+ public:
+  PaddedChannels(NumberType type, std::int64_t rows, int channels, int padded, Stream stream)
+      : channels_(channels), padded_(padded) {
+    params_.number_type = type;
+    params_.rows = rows;
+    if (padded_ != channels_) {
+      buffer_ =
+          DeviceBuffer<std::byte>(static_cast<std::size_t>(rows * padded_) * size_of(type), stream);
+    }
+  }
+  /// An input.
+  const void* load(const void* data, Stream stream) {
+    if (buffer_.empty()) return data;
+    repack(data, channels_, buffer_.data(), padded_, nullptr, stream);
+    return buffer_.data();
+  }
+  /// Where the library should write an output.
+  void* target(void* data) { return buffer_.empty() ? data : buffer_.data(); }
+  /// Brings an output, plus `bias` [channels] unless it is null, from its target to `data`.
+  void store(void* data, const float* bias, Stream stream) {
+    if (buffer_.empty() && bias == nullptr) return;
+    repack(target(data), padded_, data, channels_, bias, stream);
+  }
+
+ private:
+  void repack(const void* from, int from_channels, void* to, int to_channels, const float* bias,
+              Stream stream) {
+    params_.from = from;
+    params_.from_channels = from_channels;
+    params_.to = to;
+    params_.to_channels = to_channels;
+    params_.bias = bias;
+    launch_repack_channels(params_, stream);
+  }
+
+  int channels_;
+  int padded_;
+  RepackChannelsParams params_;
+  DeviceBuffer<std::byte> buffer_;
+};
+
 /// From our order to cuDNN's.
 void launch_repack_weights(const RepackWeightsParams& params, Stream stream);
 /// Adds a gradient in cuDNN's order to ours, which is float32.

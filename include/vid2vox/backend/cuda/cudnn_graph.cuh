@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,7 +18,7 @@
 #include "vid2vox/backend/cuda/runtime_call.cuh"
 #include "vid2vox/core/error.hpp"
 
-// The part of cuDNN's graph API (its "backend" API) that we use: tensors, convolutions, and plans.
+// The part of cuDNN's graph API (its "backend" API) that we use: tensors, operations, and plans.
 // In this one file, so that a build needs cuDNN's own headers only.
 
 namespace vid2vox::backend::cuda::cudnn {
@@ -141,10 +143,11 @@ class Target {
   std::optional<Descriptor> device_;
 };
 
+inline constexpr std::int64_t kAlignment = 16;  // bytes: that of every buffer that we pass
+
 /// A tensor of which `extents` are [n, channels, t, h, w], in memory channels last and packed.
 inline Descriptor channels_last(std::int64_t id, NumberType type,
                                 const std::array<std::int64_t, 5>& extents) {
-  constexpr std::int64_t kAlignment = 16;  // bytes: that of every buffer that we pass
   const auto [n, c, t, h, w] = extents;
   Descriptor tensor(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
   tensor.set(CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, data_type(type));
@@ -154,6 +157,142 @@ inline Descriptor channels_last(std::int64_t id, NumberType type,
   tensor.set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, kAlignment);
   return std::move(tensor).finalized();
 }
+
+/// Operations that a plan computes together, and everything that they refer to.
+struct Operations {
+  std::vector<Descriptor> parts;
+  std::vector<cudnnBackendDescriptor_t> operations;  // some of the parts
+};
+
+/// Operations between tensors of four axes, for a plan that computes them together. Sums and
+/// intermediate results are float32 unless said otherwise.
+class GraphBuilder {
+ public:
+  using Extents = std::array<std::int64_t, 4>;
+
+  struct Tensor {
+    cudnnBackendDescriptor_t descriptor;
+    Extents extents;
+  };
+
+  static Extents packed_strides(const Extents& extents) {
+    return {extents[1] * extents[2] * extents[3], extents[2] * extents[3], extents[3], 1};
+  }
+
+  /// A tensor in memory, bound by its id. Strides in elements.
+  Tensor memory(std::int64_t id, cudnnDataType_t type, const Extents& extents,
+                const Extents& strides) {
+    return add(id, type, extents, strides, [](Descriptor&) {});
+  }
+  /// A float32 number in the host's memory, bound by its id.
+  Tensor scalar(std::int64_t id) {
+    return add(id, CUDNN_DATA_FLOAT, {1, 1, 1, 1}, {1, 1, 1, 1}, [](Descriptor& tensor) {
+      tensor.set(CUDNN_ATTR_TENSOR_IS_BY_VALUE, CUDNN_TYPE_BOOLEAN, true);
+    });
+  }
+  /// A result that need not exist in memory.
+  Tensor intermediate(const Extents& extents, cudnnDataType_t type, const Extents& strides) {
+    return add(next_id_++, type, extents, strides, [](Descriptor& tensor) {
+      tensor.set(CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, true);
+    });
+  }
+  Tensor intermediate(const Extents& extents, cudnnDataType_t type = CUDNN_DATA_FLOAT) {
+    return intermediate(extents, type, packed_strides(extents));
+  }
+
+  /// c = a b in the last two axes.
+  void matmul(const Tensor& a, const Tensor& b, const Tensor& c) {
+    Descriptor product(CUDNN_BACKEND_MATMUL_DESCRIPTOR);
+    product.set(CUDNN_ATTR_MATMUL_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, CUDNN_DATA_FLOAT);
+    Descriptor operation(CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR);
+    operation.set(CUDNN_ATTR_OPERATION_MATMUL_DESC, keep(std::move(product)));
+    set(operation, CUDNN_ATTR_OPERATION_MATMUL_ADESC, a);
+    set(operation, CUDNN_ATTR_OPERATION_MATMUL_BDESC, b);
+    set(operation, CUDNN_ATTR_OPERATION_MATMUL_CDESC, c);
+    add_operation(std::move(operation));
+  }
+
+  /// y = mode(x, b, t), where an axis of extent 1 is repeated.
+  struct Pointwise {
+    cudnnPointwiseMode_t mode;
+    cudnnDataType_t arithmetic = CUDNN_DATA_FLOAT;
+    std::optional<std::int64_t> axis = std::nullopt;  // of an index
+  };
+  void pointwise(const Pointwise& what, const std::vector<Tensor>& inputs, const Tensor& y) {
+    constexpr cudnnBackendAttributeName_t kInputs[] = {CUDNN_ATTR_OPERATION_POINTWISE_XDESC,
+                                                       CUDNN_ATTR_OPERATION_POINTWISE_BDESC,
+                                                       CUDNN_ATTR_OPERATION_POINTWISE_TDESC};
+    Descriptor function(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
+    function.set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, what.mode);
+    function.set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, what.arithmetic);
+    if (what.axis) function.set(CUDNN_ATTR_POINTWISE_AXIS, CUDNN_TYPE_INT64, *what.axis);
+    Descriptor operation(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
+    operation.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, keep(std::move(function)));
+    for (std::size_t i = 0; i < inputs.size(); ++i) set(operation, kInputs[i], inputs[i]);
+    set(operation, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y);
+    add_operation(std::move(operation));
+  }
+  /// The same with a result of the extents of x that need not exist in memory.
+  Tensor pointwise(const Pointwise& what, const std::vector<Tensor>& inputs,
+                   cudnnDataType_t type = CUDNN_DATA_FLOAT) {
+    const Tensor y = intermediate(inputs.front().extents, type);
+    pointwise(what, inputs, y);
+    return y;
+  }
+
+  /// Reduces each axis of which y has extent 1.
+  Tensor reduce(cudnnReduceTensorOp_t how, const Tensor& x, const Extents& extents) {
+    const Tensor y = intermediate(extents);
+    Descriptor reduction(CUDNN_BACKEND_REDUCTION_DESCRIPTOR);
+    reduction.set(CUDNN_ATTR_REDUCTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, CUDNN_DATA_FLOAT);
+    reduction.set(CUDNN_ATTR_REDUCTION_OPERATOR, CUDNN_TYPE_REDUCTION_OPERATOR_TYPE, how);
+    Descriptor operation(CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR);
+    operation.set(CUDNN_ATTR_OPERATION_REDUCTION_DESC, keep(std::move(reduction)));
+    set(operation, CUDNN_ATTR_OPERATION_REDUCTION_XDESC, x);
+    set(operation, CUDNN_ATTR_OPERATION_REDUCTION_YDESC, y);
+    add_operation(std::move(operation));
+    return y;
+  }
+
+  /// The same elements by other extents and strides, rounded to `type`.
+  Tensor reshape(const Tensor& x, cudnnDataType_t type, const Extents& extents,
+                 const Extents& strides) {
+    const Tensor y = intermediate(extents, type, strides);
+    Descriptor operation(CUDNN_BACKEND_OPERATION_RESHAPE_DESCRIPTOR);
+    set(operation, CUDNN_ATTR_OPERATION_RESHAPE_XDESC, x);
+    set(operation, CUDNN_ATTR_OPERATION_RESHAPE_YDESC, y);
+    add_operation(std::move(operation));
+    return y;
+  }
+
+  Operations finished() && { return std::move(graph_); }
+
+ private:
+  template <class Mark>
+  Tensor add(std::int64_t id, cudnnDataType_t type, const Extents& extents, const Extents& strides,
+             const Mark& mark) {
+    Descriptor tensor(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
+    tensor.set(CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, type);
+    tensor.set(CUDNN_ATTR_TENSOR_DIMENSIONS, {extents.begin(), extents.end()});
+    tensor.set(CUDNN_ATTR_TENSOR_STRIDES, {strides.begin(), strides.end()});
+    tensor.set(CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, id);
+    tensor.set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, kAlignment);
+    mark(tensor);
+    return {keep(std::move(tensor)).get(), extents};
+  }
+  const Descriptor& keep(Descriptor&& part) {
+    return graph_.parts.emplace_back(std::move(part).finalized());
+  }
+  void add_operation(Descriptor&& operation) {
+    graph_.operations.push_back(keep(std::move(operation)).get());
+  }
+  static void set(Descriptor& operation, cudnnBackendAttributeName_t name, const Tensor& tensor) {
+    operation.set(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, tensor.descriptor);
+  }
+
+  Operations graph_;
+  std::int64_t next_id_ = 1000;  // beyond those that a caller binds
+};
 
 /// Which engines a plan may use.
 struct EngineRules {
@@ -224,18 +363,17 @@ inline Descriptor engine_of(const Descriptor& configuration) {
 }  // namespace detail
 
 /// The first proposal, of the heuristic A and then of the fallback, that the rules allow and that
-/// can be made into a plan. `parts` are descriptors that must live as long as the plan; the last
-/// one is the operation. `what` names it in the Error that is thrown where there is no plan.
-inline Plan make_plan(const Target& target, std::vector<Descriptor> parts, const EngineRules& rules,
-                      const std::string& what) {
+/// can be made into a plan; nothing where there is none.
+inline std::optional<Plan> find_plan(const Target& target, Operations graph_of,
+                                     const EngineRules& rules) {
+  auto& [parts, operations] = graph_of;
   Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
   target.set_graph(graph);
-  graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, parts.back());
+  graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+            static_cast<std::int64_t>(operations.size()), operations.data());
   parts.push_back(std::move(graph).finalized());
-  std::size_t tried = 0;
   for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
     for (Descriptor& configuration : detail::propose(target, parts.back(), mode)) {
-      ++tried;
       if (!detail::allowed(detail::engine_of(configuration), rules)) continue;
       Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
       plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
@@ -243,12 +381,21 @@ inline Plan make_plan(const Target& target, std::vector<Descriptor> parts, const
       if (plan.try_finalize() != CUDNN_STATUS_SUCCESS) continue;
       const auto bytes = plan.integer(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE);
       parts.push_back(std::move(configuration));
-      return {std::move(parts), std::move(plan), static_cast<std::size_t>(bytes)};
+      return Plan{std::move(parts), std::move(plan), static_cast<std::size_t>(bytes)};
     }
   }
-  throw Error("none of " + std::to_string(tried) + " engines of cuDNN " +
-                  version_text(cudnnGetVersion()) + " computes this",
-              what, "use another precision, or another number of channels");
+  return std::nullopt;
+}
+
+/// The plan of one operation, the last of `parts`; the others are what it refers to. `what` names
+/// it in the Error that is thrown where there is no plan.
+inline Plan make_plan(const Target& target, std::vector<Descriptor> parts, const EngineRules& rules,
+                      const std::string& what) {
+  const cudnnBackendDescriptor_t operation = parts.back().get();
+  auto plan = find_plan(target, {std::move(parts), {operation}}, rules);
+  if (plan) return *std::move(plan);
+  throw Error("no engine of cuDNN " + version_text(cudnnGetVersion()) + " computes this", what,
+              "use another precision, or another number of channels");
 }
 
 /// A tensor's id and memory.
@@ -275,14 +422,44 @@ inline void execute(cudnnHandle_t handle, const Plan& plan, const std::vector<Bi
   check(cudnnBackendExecute(handle, plan.plan.get(), finished.get()), "cudnnBackendExecute");
 }
 
+/// The same with a workspace of the stream's.
+inline void run(cudnnHandle_t handle, const Plan& plan, const std::vector<Binding>& bindings,
+                Stream stream) {
+  DeviceBuffer<std::byte> workspace(plan.workspace_bytes, stream);
+  execute(handle, plan, bindings, workspace.data());
+}
+
+inline int current_device() {
+  int device = 0;
+  check_call(cudaGetDevice(&device), "cudaGetDevice");
+  return device;
+}
+
+/// Plans by what they depend on, each made at first use. For static objects that are never
+/// destroyed: at the end of a program cuDNN may be gone before them.
+template <class Key>
+class PlanCache {
+ public:
+  /// What `make` gave the first time: an optional plan. A null pointer where it gave none.
+  template <class Make>
+  const Plan* get(const Key& key, const Make& make) {
+    const std::scoped_lock lock(mutex_);
+    auto place = plans_.find(key);
+    if (place == plans_.end()) place = plans_.emplace(key, make()).first;
+    return place->second ? &*place->second : nullptr;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<Key, std::optional<Plan>> plans_;
+};
+
 /// This thread's handle for the current device, set to a stream. Never destroyed: at the end of a
 /// thread the CUDA runtime may be gone before us.
 inline cudnnHandle_t handle_on(Stream stream) {
   static thread_local std::map<int, cudnnHandle_t> handles;
   require_device();
-  int device = 0;
-  check_call(cudaGetDevice(&device), "cudaGetDevice");
-  cudnnHandle_t& handle = handles[device];
+  cudnnHandle_t& handle = handles[current_device()];
   if (handle == nullptr) {
     require_version(cudnnGetVersion());
     check(cudnnCreate(&handle), "cudnnCreate");

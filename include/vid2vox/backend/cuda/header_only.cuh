@@ -5,6 +5,7 @@
 // needs a few operations includes their *_launch.cuh and runtime_launch.cuh.
 
 #include "vid2vox/backend/cuda/adam_launch.cuh"
+#include "vid2vox/backend/cuda/attention_cudnn_launch.cuh"
 #include "vid2vox/backend/cuda/attention_launch.cuh"
 #include "vid2vox/backend/cuda/axial_attention_launch.cuh"
 #include "vid2vox/backend/cuda/codebook_launch.cuh"

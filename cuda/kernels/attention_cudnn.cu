@@ -1,0 +1,1 @@
+#include "vid2vox/backend/cuda/attention_cudnn_launch.cuh"
