@@ -36,6 +36,15 @@ TEST_CASE("normal numbers have mean 0 and variance 1") {
   CHECK(std::abs(squares / kCount - 1) < 0.03);
 }
 
+TEST_CASE("a resolved key has the step that holds now") {
+  std::uint64_t now = 7;
+  const RandomKey key{1, 2, 3, &now};
+  CHECK(key.resolved().word(4) == RandomKey{1, 7, 3}.word(4));
+  now = 8;
+  CHECK(key.resolved().word(4) == RandomKey{1, 8, 3}.word(4));
+  CHECK(RandomKey{1, 2, 3}.resolved().step == 2);
+}
+
 TEST_CASE("a shuffle is a permutation that depends on the key alone") {
   std::vector<int> first(100);
   for (int i = 0; i < 100; ++i) first[static_cast<std::size_t>(i)] = i;

@@ -42,6 +42,11 @@ TEST_CASE("a Context gives every layer and dropout site its own random numbers")
   const RandomKey key = context.dropout_key(2);
   CHECK(key.seed == 5);
   CHECK(key.step == 6);
+  CHECK(key.step_at == nullptr);
+  const std::uint64_t later = 9;
+  context.step_at = &later;
+  CHECK(context.dropout_key(2).step_at == &later);
+  CHECK(context.key(4).stream == 4);
   const auto first = key.stream;
   CHECK(context.dropout_key(3).stream != first);
   context.layer = 1;

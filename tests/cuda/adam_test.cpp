@@ -129,34 +129,25 @@ TEST_CASE("gradients that are not finite are found wherever they are") {
   }
 }
 
-TEST_CASE("the step and the learning rate can come from device memory") {
+TEST_CASE("the factors of an update can come from device memory") {
   constexpr std::size_t kCount = 40;
   const Arrays arrays(kCount);
   DeviceArrays device(arrays, 0);
   DeviceArrays expected(arrays, 0);
   DeviceArray<bfloat16> weights(kCount);
-  DeviceArray<double> skip(std::vector<double>{0});
-  backend::cuda::AdamDeviceStep at;
-  at.step = 7;
-  at.learning_rate = 0.02;
-  DeviceArray<backend::cuda::AdamDeviceStep> device_at(std::vector{at});
-  const auto run = [&] {
-    Adam::update(kCount, {}, device_at.data(), device.gradient.data(), device.parameter.data(),
-                 device.first.data(), device.second.data(), skip.data(), weights.data());
-  };
+  DeviceArray<ops::AdamFactors> factors(1);
+  const ops::AdamStep same_each_time{.factors_at = factors.data()};
   for (const std::uint64_t step : {8U, 9U}) {
-    run();
-    Adam::update(kCount, {.step = step, .learning_rate = 0.02}, expected.gradient.data(),
-                 expected.parameter.data(), expected.first.data(), expected.second.data(), nullptr);
-    CHECK(device_at.host()[0].step == step);
+    const ops::AdamStep now{.step = step, .learning_rate = 0.02, .gradient_scale = 16};
+    const ops::AdamFactors host = now.factors();
+    backend::cuda::copy_to_device(factors.data(), &host, sizeof(host));
+    Adam::update(kCount, same_each_time, device.gradient.data(), device.parameter.data(),
+                 device.first.data(), device.second.data(), nullptr, weights.data());
+    Adam::update(kCount, now, expected.gradient.data(), expected.parameter.data(),
+                 expected.first.data(), expected.second.data(), nullptr);
     CHECK(same_bits(device.parameter.host(), expected.parameter.host()));
     CHECK(same_bits(weights.host(), as<bfloat16>(expected.parameter.host())));
   }
-  DeviceArray<double> set(std::vector<double>{1});
-  backend::cuda::copy_on_device(skip.data(), set.data(), sizeof(double));
-  run();
-  CHECK(device_at.host()[0].step == 9);
-  CHECK(same_bits(device.parameter.host(), expected.parameter.host()));
 }
 
 TEST_CASE("Adam refuses a float32 copy of the parameters") {

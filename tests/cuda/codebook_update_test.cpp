@@ -208,8 +208,9 @@ TEST_CASE("the step of the draw can come from device memory") {
   const Book expected = run(true, kDim, z, {}, empty, later);
   REQUIRE(run(true, kDim, z, {}, empty).embeddings != expected.embeddings);
   const DeviceBuffer<std::uint64_t> step(std::vector<std::uint64_t>{11});
-  const backend::cuda::DeviceStepScope scope(step.data());
-  CHECK(run(true, kDim, z, {}, empty).embeddings == expected.embeddings);
+  RandomKey key = kKey;
+  key.step_at = step.data();
+  CHECK(run(true, kDim, z, {}, empty, key).embeddings == expected.embeddings);
 }
 
 // --- The operation -----------------------------------------------------------------------------

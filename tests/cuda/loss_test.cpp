@@ -51,6 +51,13 @@ void check_squared_error_gradient(std::size_t n, std::size_t offset) {
   };
   const double factor = 2 * kWeight / static_cast<double>(n);
   check_accuracy(gradient.host(), definition(static_cast<float>(factor)), definition(factor));
+  // A power of two in device memory scales exactly.
+  constexpr double kScale = 64;
+  DeviceArray<T> scaled(start, offset);
+  DeviceArray<double> scale(std::vector<double>{kScale});
+  Loss::squared_error_gradient(n, device_a.data(), device_b.data(), kWeight / kScale, scaled.data(),
+                               scale.data());
+  CHECK(same_bits(scaled.host(), gradient.host()));
 }
 
 TEMPLATE_TEST_CASE("gradient of the squared error of activations and of sums", "", float, bfloat16,
@@ -117,9 +124,10 @@ TEMPLATE_TEST_CASE("cross entropy and its gradient", "", float, bfloat16, float1
     DeviceArray<std::int32_t> device_target(target);
     DeviceArray<T> d_logits(logits.size());
     DeviceArray<double> out(1);
+    DeviceArray<double> scale(std::vector<double>{kGradientScale});
     const auto run = [&](T* x, T* dx) {
       Loss::cross_entropy(shape.rows, shape.classes, x, device_target.data(), dx, out.data(),
-                          kGradientScale);
+                          scale.data());
       return out.host()[0];
     };
     const double mine = run(device_logits.data(), d_logits.data());

@@ -30,21 +30,35 @@ std::vector<std::int32_t> codes(int step) {
 }
 
 template <class P, class D>
-Trained train_gpt(int steps) {
+class Run {
   using Model = GptOf<P, D>;
   using A = typename Model::A;
   using Memory = ops::Memory<D>;
-  std::vector<A> book(Model::kClasses * Model::kEmbedding);
-  const RandomKey key{kSeed, 0, stream_of("book")};
-  for (std::size_t i = 0; i < book.size(); ++i) book[i] = static_cast<A>(key.normal(i));
-  typename Memory::template Buffer<A> embeddings(book.size());
-  Memory::upload(book.size(), book.data(), embeddings.data());
-  GptTrainer<Model> trainer(kBatch, kSeed, embeddings.data());
-  Trained result;
-  for (int step = 0; step < steps; ++step) {
-    result.losses.push_back(trainer.train(codes(step), codes(step + 1), kLearningRate));
+
+ public:
+  explicit Run(const TrainerOptions& options = {})
+      : embeddings_(Model::kClasses * Model::kEmbedding),
+        trainer(kBatch, kSeed, embeddings_.data(), options) {
+    std::vector<A> book(embeddings_.size());
+    const RandomKey key{kSeed, 0, stream_of("book")};
+    for (std::size_t i = 0; i < book.size(); ++i) book[i] = static_cast<A>(key.normal(i));
+    Memory::upload(book.size(), book.data(), embeddings_.data());
   }
-  result.parameters = parameters_of(trainer);
+  double train(int step, double rate) { return trainer.train(codes(step), codes(step + 1), rate); }
+
+ private:
+  typename Memory::template Buffer<A> embeddings_;
+
+ public:
+  GptTrainer<Model> trainer;
+};
+
+template <class P, class D>
+Trained train_gpt(int steps) {
+  Run<P, D> run;
+  Trained result;
+  for (int step = 0; step < steps; ++step) result.losses.push_back(run.train(step, kLearningRate));
+  result.parameters = parameters_of(run.trainer);
   return result;
 }
 
@@ -68,6 +82,39 @@ TEST_CASE("a GPT with TF32 products trains on the GPU close to float64") {
   constexpr double kUnits = 24;  // that the losses of these few layers err by
   CHECK(loss_error(train_gpt<tf32, cuda>(kSteps), train_gpt<fp64, cpu>(kSteps)) <
         kUnits * kHalfUnit<tf32>);
+}
+
+/// Steps with everything that may change between them: the learning rate, and in float16 the loss
+/// scale, which grows after the second step and is too large in the fourth.
+template <class P>
+Trained train_with_changes(const TrainerOptions& options) {
+  Run<P, cuda> run(options);
+  auto& scale = run.trainer.state().loss_scale;
+  constexpr double kTooLarge = 0x1p40;
+  Trained result;
+  for (int step = 0; step <= kSteps; ++step) {
+    if (scale.dynamic() && step == 0) {
+      scale.restore(LossScale::kStart, LossScale::kGrowthInterval - 2);
+    }
+    if (scale.dynamic() && step == 3) scale.restore(kTooLarge, 0);
+    if (scale.dynamic() && step == 4) scale.restore(LossScale::kStart, 0);
+    result.losses.push_back(run.train(step, learning_rate(static_cast<std::size_t>(step))));
+    if (!scale.dynamic()) continue;
+    if (step == 1) CHECK(scale.scale() == LossScale::kStart * LossScale::kGrowth);
+    if (step == 3) CHECK(scale.scale() == kTooLarge * LossScale::kBackoff);
+  }
+  CHECK(run.trainer.state().adam.steps() == (scale.dynamic() ? kSteps : kSteps + 1));
+  CHECK(run.trainer.graph().recorded() == options.graph);
+  CHECK(run.trainer.graph().problem() == "");
+  result.parameters = parameters_of(run.trainer);
+  return result;
+}
+
+TEMPLATE_TEST_CASE("a GPT's recorded steps leave the bits of steps that are sent one by one", "",
+                   fp32, bf16, fp16) {
+  const Trained sent = train_with_changes<TestType>({.graph = false});
+  CHECK(sent == train_with_changes<TestType>({.graph = true}));
+  CHECK(std::isfinite(sent.losses.back()));
 }
 
 TEST_CASE("cached decoding on the GPU gives the codes of the CPU") {

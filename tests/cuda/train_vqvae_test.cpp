@@ -59,6 +59,29 @@ TEMPLATE_TEST_CASE("a VQ-VAE in 16 bits trains on the GPU like one in 16 bits on
         2 * loss_error(train_vqvae<TestType, cpu>(kSteps), reference) + kHalfUnit<TestType>);
 }
 
+/// Steps with another learning rate each time, and an evaluation between them.
+template <class P>
+Trained train_with_changes(const TrainerOptions& options) {
+  VqvaeTrainer<VqvaeOf<P, cuda>> trainer(kBatch, kSeed, options);
+  Trained result;
+  for (int step = 0; step < kSteps; ++step) {
+    const double rate = learning_rate(static_cast<std::size_t>(step));
+    result.losses.push_back(trainer.train(clips(step), rate).loss);
+    if (step == 2) result.losses.push_back(trainer.evaluate(clips(0)).loss);
+  }
+  CHECK(trainer.graph().recorded() == options.graph);
+  CHECK(trainer.graph().problem() == "");
+  result.parameters = parameters_of(trainer);
+  return result;
+}
+
+TEMPLATE_TEST_CASE("a VQ-VAE's recorded steps leave the bits of steps that are sent one by one", "",
+                   fp32, fp16) {
+  const Trained sent = train_with_changes<TestType>({.graph = false});
+  CHECK(sent == train_with_changes<TestType>({.graph = true}));
+  CHECK(std::isfinite(sent.losses.back()));
+}
+
 TEST_CASE("a VQ-VAE with TF32 products trains on the GPU close to float64") {
   constexpr double kUnits = 24;  // that the losses of these few layers err by
   CHECK(loss_error(train_vqvae<tf32, cuda>(kSteps), train_vqvae<fp64, cpu>(kSteps)) <

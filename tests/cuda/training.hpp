@@ -8,6 +8,7 @@
 
 #include "support/catch.hpp"
 #include "vid2vox/cuda.hpp"
+#include "vid2vox/training/schedule.hpp"
 #include "vid2vox/training/trainer.hpp"
 
 // What the tests of whole models on the GPU share.
@@ -25,7 +26,13 @@ constexpr double kRounding = 2e-6;
 struct Trained {
   std::vector<double> losses;
   std::vector<double> parameters;
+  bool operator==(const Trained&) const = default;
 };
+
+/// Learning rate of a step: another one each time.
+inline double learning_rate(std::size_t step) {
+  return CosineSchedule{.maximum = kLearningRate, .period = 2 * kSteps}.at(step);
+}
 
 template <class Trainer>
 std::vector<double> parameters_of(Trainer& trainer) {

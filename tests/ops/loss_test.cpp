@@ -31,6 +31,10 @@ TEST_CASE("mean squared error and its gradient") {
   for (std::size_t i = 0; i < 40; ++i) {
     CHECK(gradient[i] == Approx(1 + 0.25 * 2 * (a[i] - b[i]) / 40));
   }
+  Buffer<double> scaled(40, 1.0);
+  const double scale = 8;
+  Loss::squared_error_gradient(40, a.data(), b.data(), 0.25 / scale, scaled.data(), &scale);
+  CHECK(testing::same_bits(scaled, gradient));
 }
 
 struct Logits {
@@ -71,7 +75,7 @@ std::pair<double, Buffer<double>> exact(const Logits& shape) {
 double cross_entropy(const Logits& shape, const float* logits, float* d_logits, double scale = 1) {
   double loss = NAN;
   Loss::cross_entropy(shape.rows, shape.classes, logits, targets(shape).data(), d_logits, &loss,
-                      scale);
+                      &scale);
   return loss;
 }
 

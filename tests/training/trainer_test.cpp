@@ -11,6 +11,7 @@
 #include "vid2vox/backend/cpu/codebook.hpp"
 #include "vid2vox/backend/cpu/conv3d.hpp"
 #include "vid2vox/backend/cpu/embedding.hpp"
+#include "vid2vox/backend/cpu/graph.hpp"
 #include "vid2vox/backend/cpu/loss.hpp"
 #include "vid2vox/backend/cpu/memory.hpp"
 #include "vid2vox/backend/cpu/norm.hpp"

@@ -16,7 +16,7 @@ class Buffer {
 
   Buffer() = default;
   /// `count` elements, all `value`.
-  explicit Buffer(std::size_t count, T value = T(0))
+  explicit Buffer(std::size_t count, T value = T{})
       : data_(count == 0 ? nullptr : allocate(count)), size_(count) {
     std::fill_n(data_.get(), count, value);
   }

@@ -53,6 +53,15 @@ struct RandomKey {
   std::uint64_t seed = 0;
   std::uint64_t step = 0;
   std::uint32_t stream = 0;
+  /// Where kernels of a device read the step, in its memory; null: `step` holds. A kernel that is
+  /// launched again with the same arguments then draws the numbers of the new step. The functions
+  /// below use `step`.
+  const std::uint64_t* step_at = nullptr;
+
+  /// For kernels: the key with the step that holds now.
+  [[nodiscard]] VID2VOX_HOST_DEVICE constexpr RandomKey resolved() const {
+    return {seed, step_at == nullptr ? step : *step_at, stream};
+  }
 
   /// The four words that serve elements 4*block .. 4*block+3.
   [[nodiscard]] VID2VOX_HOST_DEVICE constexpr Philox::Counter block(std::uint64_t index) const {

@@ -74,7 +74,7 @@ class Codebook {
   using Operations = ops::Codebook<device>;
 
   static RandomKey draw_key(const Context<T>& context) {
-    return {context.seed, context.step, stream_of("codebook")};
+    return context.key(stream_of("codebook"));
   }
 };
 

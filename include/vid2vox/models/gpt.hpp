@@ -141,7 +141,7 @@ class Gpt {
   }
 
   /// *out (on the device) = mean cross entropy over all positions; d_logits (or null, or logits
-  /// itself) gets its gradient times context.loss_scale.
+  /// itself) gets its gradient times *context.loss_scale.
   static void loss(const Context<T>& context, const T* logits, const std::int32_t* next,
                    T* d_logits, double* out) {
     ops::Loss<device>::cross_entropy(context.batch * kTokens, kClasses, logits, next, d_logits, out,

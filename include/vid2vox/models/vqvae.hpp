@@ -253,7 +253,7 @@ class Vqvae {
     return result;
   }
 
-  /// Adds the gradient of VqvaeLosses::loss times context.loss_scale to `gradients`, after a
+  /// Adds the gradient of VqvaeLosses::loss times *context.loss_scale to `gradients`, after a
   /// forward pass. The gradient passes the codebook unchanged (straight-through).
   static void backward(Context<T>& context, const State<T>& state, const T* x,
                        const T* reconstruction, const T* saved, A* gradients) {
@@ -266,15 +266,15 @@ class Vqvae {
     T* d_z = context.scratch.take(aligned_count(latent));
     const PositionScope position(context, state, gradients);
     ops::Memory<device>::fill(clip, T(0), d_clip);
-    ops::Loss<device>::squared_error_gradient(clip, reconstruction, x,
-                                              context.loss_scale / kDataVariance, d_clip);
+    ops::Loss<device>::squared_error_gradient(clip, reconstruction, x, 1 / kDataVariance, d_clip,
+                                              context.loss_scale);
     Decoder::template backward<kHidden>(context, state.at(kDecoder, kDecoderBuffers),
                                         saved + at.decoder_input, saved + at.decoder, d_clip,
                                         d_hidden, gradients + kDecoder);
     PostVq::template backward<kLatent>(context, state.at(kPostVq, 0), saved + at.e, nullptr,
                                        d_hidden, d_z, gradients + kPostVq);
     ops::Loss<device>::squared_error_gradient(latent, at.z_sums(saved), at.e_sums(saved),
-                                              context.loss_scale * kCommitment, d_z);
+                                              kCommitment, d_z, context.loss_scale);
     PreVq::template backward<kHidden>(context, state.at(kPreVq, 0), saved + at.hidden, nullptr, d_z,
                                       d_hidden, gradients + kPreVq);
     Encoder::template backward<kClip>(context, state, x, saved, d_hidden, nullptr, gradients);

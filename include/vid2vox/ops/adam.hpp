@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
@@ -7,6 +8,13 @@
 #include "vid2vox/ops/dispatch.hpp"
 
 namespace vid2vox::ops {
+
+/// What differs from one update to the next.
+struct AdamFactors {
+  double step_size = 0;        // learning rate / (1 - beta1^step)
+  double root_correction = 1;  // sqrt(1 - beta2^step)
+  double unscale = 1;          // gradients are multiplied by this
+};
 
 /// One step of Adam (Kingma and Ba 2015, algorithm 1), with PyTorch's defaults.
 struct AdamStep {
@@ -16,6 +24,15 @@ struct AdamStep {
   double beta2 = 0.999;
   double epsilon = 1e-8;
   double gradient_scale = 1;  // gradients come multiplied by this
+  /// factors(), in the device's memory, for kernels that are launched again in later steps; null:
+  /// kernels are given factors().
+  const AdamFactors* factors_at = nullptr;
+
+  [[nodiscard]] AdamFactors factors() const {
+    const double exponent = static_cast<double>(step);
+    return {learning_rate / (1 - std::pow(beta1, exponent)),
+            std::sqrt(1 - std::pow(beta2, exponent)), 1 / gradient_scale};
+  }
 };
 
 /// All arrays but the flags are of type A.

@@ -36,7 +36,7 @@ struct CodebookDraw {
 
   CodebookDraw(RandomKey batch_key, std::size_t row_count, std::size_t dim, std::size_t codes)
       : key(batch_key),
-        noise{batch_key.seed, batch_key.step, stream_of("codebook noise")},
+        noise{batch_key.seed, batch_key.step, stream_of("codebook noise"), batch_key.step_at},
         rows(row_count),
         copies(row_count < codes ? (codes + row_count - 1) / row_count : 1),
         sd(copies > 1 ? kNoise / std::sqrt(static_cast<double>(dim)) : 0.0) {}

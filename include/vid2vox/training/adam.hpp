@@ -25,31 +25,30 @@ class Adam {
     }
   }
 
-  /// One update. gradients, parameters: [parameter_count].
-  void step(double learning_rate, const A* gradients, A* parameters) {
-    ++steps_;
-    const ops::AdamStep options{.step = steps_, .learning_rate = learning_rate};
-    ops::Adam<device>::update(first_moment_.size(), options, gradients, parameters,
-                              first_moment_.data(), second_moment_.data(),
-                              static_cast<const double*>(nullptr));
+  /// The next update, for `update`. gradients come multiplied by gradient_scale.
+  [[nodiscard]] ops::AdamStep next(double learning_rate, double gradient_scale) const {
+    return {.step = steps_ + 1, .learning_rate = learning_rate, .gradient_scale = gradient_scale};
   }
-  /// One update of a model's parameters and of their copy. gradients come multiplied by
-  /// gradient_scale. Nothing changes where *skip (on the device) is not 0; the caller then takes
-  /// the step back.
-  void step(double learning_rate, const A* gradients, ModelState<ThePolicy>& model,
-            double gradient_scale, const double* skip) {
-    ++steps_;
-    const ops::AdamStep options{
-        .step = steps_, .learning_rate = learning_rate, .gradient_scale = gradient_scale};
-    const auto update = [&](auto... copies) {
+  /// Makes the next update to a model's parameters and to their copy, unless *skip (on the device)
+  /// is not 0. It is not counted: who knows that it was made calls set_steps.
+  void update(const ops::AdamStep& options, const A* gradients, ModelState<ThePolicy>& model,
+              const double* skip) {
+    const auto run = [&](auto... copies) {
       ops::Adam<device>::update(first_moment_.size(), options, gradients, model.parameters.data(),
                                 first_moment_.data(), second_moment_.data(), skip, copies...);
     };
     if constexpr (ModelState<ThePolicy>::kHasCopies) {
-      update(model.copies());
+      run(model.copies());
     } else {
-      update();
+      run();
     }
+  }
+  /// One update, counted. gradients, parameters: [parameter_count].
+  void step(double learning_rate, const A* gradients, A* parameters) {
+    ops::Adam<device>::update(first_moment_.size(), next(learning_rate, 1), gradients, parameters,
+                              first_moment_.data(), second_moment_.data(),
+                              static_cast<const double*>(nullptr));
+    ++steps_;
   }
 
   /// Updates made so far, and the state that a checkpoint stores.

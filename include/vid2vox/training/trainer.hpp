@@ -12,6 +12,8 @@
 #include "vid2vox/models/gpt.hpp"
 #include "vid2vox/models/model_state.hpp"
 #include "vid2vox/models/vqvae.hpp"
+#include "vid2vox/ops/adam.hpp"
+#include "vid2vox/ops/graph.hpp"
 #include "vid2vox/ops/memory.hpp"
 #include "vid2vox/ops/pointwise.hpp"
 #include "vid2vox/training/checkpoint.hpp"
@@ -39,7 +41,21 @@ struct ModelMemory {
   Context<T> context;
 };
 
+struct TrainerOptions {
+  /// Where the device can (ops::StepGraph): a step is recorded once and then repeated, instead of
+  /// sending each of its operations anew.
+  bool graph = true;
+};
+
 namespace detail {
+
+/// What changes from one step to the next. It lies in the device's memory, so that work which is
+/// recorded once can be repeated for any step.
+struct StepNumbers {
+  std::uint64_t step = 0;
+  double loss_scale = 1;
+  ops::AdamFactors adam;
+};
 
 /// What the trainers of both models share: state, gradients, and one step of the optimiser whose
 /// outcome is known on the device only until the step's end.
@@ -54,40 +70,48 @@ class TrainerBase {
 
   [[nodiscard]] std::size_t batch() const { return memory_.context.batch; }
   TrainingState<ThePolicy>& state() { return state_; }
+  [[nodiscard]] const ops::StepGraph<device>& graph() const { return graph_; }
 
  protected:
   /// Numbers that a step leaves on the device: the model's, and whether a gradient is not finite.
   TrainerBase(std::size_t batch, std::uint64_t seed, std::size_t code_count,
-              std::size_t metric_count)
+              std::size_t metric_count, const TrainerOptions& options)
       : state_(Model::parameter_count, Model::buffer_count, code_count),
         memory_(batch),
         gradients_(Model::parameter_count),
         metrics_(metric_count + 1),
-        host_metrics_(metric_count + 1) {
+        host_metrics_(metric_count + 1),
+        numbers_(1),
+        graph_(options.graph) {
     state_.template initialize<Model>(seed);
     memory_.context.seed = seed;
   }
 
-  /// Sets the context for a forward pass and clears metrics and gradients.
-  void begin_step() {
+  /// One step, up to where its outcome is read. `compute`, of which a repeated step runs the
+  /// device's part only, adds to the gradients; the inputs are on the device.
+  template <class Compute>
+  void run_step(double learning_rate, const Compute& compute) {
+    StepNumbers* numbers = numbers_.data();
     auto& context = memory_.context;
     context.training = true;
     context.step = state_.step;
-    context.loss_scale = state_.loss_scale.scale();
-    Memory::fill(metrics_.size(), 0.0, metrics_.data());
-    Memory::fill(gradients_.size(), A(0), gradients_.data());
+    context.step_at = &numbers->step;
+    context.loss_scale = &numbers->loss_scale;
+    const double loss_scale = state_.loss_scale.scale();
+    ops::AdamStep adam = state_.adam.next(learning_rate, loss_scale);
+    adam.factors_at = &numbers->adam;
+    const StepNumbers now{state_.step, loss_scale, adam.factors()};
+    Memory::upload(1, &now, numbers);
+    graph_.run([&] {
+      Memory::fill(metrics_.size(), 0.0, metrics_.data());
+      Memory::fill(gradients_.size(), A(0), gradients_.data());
+      compute();
+      update(adam);
+    });
   }
   void begin_evaluation() {
     memory_.context.training = false;
-    memory_.context.loss_scale = 1;
-  }
-  /// Moves the parameters, unless a gradient is not finite.
-  void update(double learning_rate) {
-    double* not_finite = metrics_.data() + metrics_.size() - 1;
-    ops::Adam<device>::find_not_finite(gradients_.size(), static_cast<const A*>(gradients_.data()),
-                                       not_finite);
-    state_.adam.step(learning_rate, gradients_.data(), state_, state_.loss_scale.scale(),
-                     not_finite);
+    memory_.context.loss_scale = nullptr;
   }
   /// Waits for the device. The model's metrics on the host.
   const double* read_metrics() {
@@ -97,7 +121,7 @@ class TrainerBase {
   /// After update() and read_metrics(). Throws Error where training cannot go on.
   void end_step(double loss) {
     const bool finite = host_metrics_.back() == 0;
-    if (!finite) state_.adam.set_steps(state_.adam.steps() - 1);
+    if (finite) state_.adam.set_steps(state_.adam.steps() + 1);
     if (!std::isfinite(loss)) {
       throw Error("the loss is not a finite number", "training step " + std::to_string(state_.step),
                   "lower the learning rate");
@@ -111,11 +135,24 @@ class TrainerBase {
   DeviceArray<ThePolicy, A> gradients_;
   DeviceArray<ThePolicy, double> metrics_;
   std::vector<double> host_metrics_;
+
+ private:
+  /// Moves the parameters, unless a gradient is not finite.
+  void update(const ops::AdamStep& options) {
+    double* not_finite = metrics_.data() + metrics_.size() - 1;
+    const A* gradients = gradients_.data();
+    ops::Adam<device>::find_not_finite(gradients_.size(), gradients, not_finite);
+    state_.adam.update(options, gradients, state_, not_finite);
+  }
+
+  DeviceArray<ThePolicy, StepNumbers> numbers_;
+  ops::StepGraph<device> graph_;
 };
 
 }  // namespace detail
 
-/// Trains a VQ-VAE with Adam, one batch a step. Nothing waits for the device before a step's end.
+/// Trains a VQ-VAE with Adam, one batch a step: the batch goes to the device, the device computes
+/// without anybody waiting for it, and a few numbers come back.
 template <class TheModel>
 class VqvaeTrainer : public detail::TrainerBase<TheModel> {
   using Base = detail::TrainerBase<TheModel>;
@@ -131,8 +168,8 @@ class VqvaeTrainer : public detail::TrainerBase<TheModel> {
   using typename Base::ThePolicy;
 
   /// Parameters start from `seed`, which also keys every later random number.
-  VqvaeTrainer(std::size_t batch, std::uint64_t seed)
-      : Base(batch, seed, Model::Book::kCodes, Model::kMetricCount),
+  VqvaeTrainer(std::size_t batch, std::uint64_t seed, const TrainerOptions& options = {})
+      : Base(batch, seed, Model::Book::kCodes, Model::kMetricCount, options),
         frames_(batch * Model::kClip.size()),
         x_(batch * Model::kClip.size()),
         reconstruction_(batch * Model::kClip.size()),
@@ -143,11 +180,12 @@ class VqvaeTrainer : public detail::TrainerBase<TheModel> {
   /// parameter and halves the loss scale. Throws Error when the loss or, in other precisions, a
   /// gradient is no number any more; the parameters are then those from before the step.
   VqvaeLosses train(std::span<const std::uint8_t> frames, double learning_rate) {
-    Base::begin_step();
-    forward(frames);
-    Model::backward(memory_.context, state_.state(), x_.data(), reconstruction_.data(),
-                    memory_.saved.data(), gradients_.data());
-    Base::update(learning_rate);
+    upload(frames);
+    Base::run_step(learning_rate, [this] {
+      forward();
+      Model::backward(memory_.context, state_.state(), x_.data(), reconstruction_.data(),
+                      memory_.saved.data(), gradients_.data());
+    });
     const VqvaeLosses losses = read_losses();
     Base::end_step(losses.loss);
     for (const std::int32_t code : host_codes_) {
@@ -160,7 +198,8 @@ class VqvaeTrainer : public detail::TrainerBase<TheModel> {
   /// reconstruction() [batch, clip].
   VqvaeLosses evaluate(std::span<const std::uint8_t> frames) {
     Base::begin_evaluation();
-    forward(frames);
+    upload(frames);
+    forward();
     return read_losses();
   }
   [[nodiscard]] const std::vector<std::int32_t>& codes() const { return host_codes_; }
@@ -176,15 +215,17 @@ class VqvaeTrainer : public detail::TrainerBase<TheModel> {
   void start_epoch() { state_.code_counts.fill(0.0); }
 
  private:
-  void forward(std::span<const std::uint8_t> frames) {
+  void upload(std::span<const std::uint8_t> frames) {
     if (frames.size() != frames_.size()) {
       throw Error(
           std::to_string(frames.size()) + " bytes, the batch has " + std::to_string(frames_.size()),
           "VqvaeTrainer", "give frames [batch, t, h, w, 3]");
     }
     Memory::upload(frames.size(), frames.data(), frames_.data());
+  }
+  void forward() {
     ops::Pointwise<typename Base::device>::normalize_frames(
-        frames.size(), static_cast<const std::uint8_t*>(frames_.data()), x_.data());
+        frames_.size(), static_cast<const std::uint8_t*>(frames_.data()), x_.data());
     Model::forward(memory_.context, state_.state(), x_.data(), reconstruction_.data(),
                    codes_.data(), memory_.saved.data(), metrics_.data());
   }
@@ -200,8 +241,8 @@ class VqvaeTrainer : public detail::TrainerBase<TheModel> {
   std::vector<std::int32_t> host_codes_;
 };
 
-/// Trains a GPT on pairs of clips given as codes, with the codebook of its VQ-VAE. Nothing waits
-/// for the device before a step's end.
+/// Trains a GPT on pairs of clips given as codes, with the codebook of its VQ-VAE, one batch a step
+/// as VqvaeTrainer does.
 template <class TheModel>
 class GptTrainer : public detail::TrainerBase<TheModel> {
   using Base = detail::TrainerBase<TheModel>;
@@ -219,8 +260,9 @@ class GptTrainer : public detail::TrainerBase<TheModel> {
 
   /// embeddings: the codebook [n_codes, embedding_dim] on the device, which must outlive the
   /// trainer.
-  GptTrainer(std::size_t batch, std::uint64_t seed, const A* embeddings)
-      : Base(batch, seed, 0, 1),
+  GptTrainer(std::size_t batch, std::uint64_t seed, const A* embeddings,
+             const TrainerOptions& options = {})
+      : Base(batch, seed, 0, 1, options),
         embeddings_(embeddings),
         previous_codes_(batch * Model::kTokens),
         next_codes_(batch * Model::kTokens),
@@ -233,13 +275,15 @@ class GptTrainer : public detail::TrainerBase<TheModel> {
   /// number any more; the parameters are then those from before the step.
   double train(std::span<const std::int32_t> previous, std::span<const std::int32_t> next,
                double learning_rate) {
-    Base::begin_step();
-    forward(previous, next);
-    Model::loss(memory_.context, logits_.data(), next_codes_.data(), logits_.data(),
-                metrics_.data());
-    Model::backward(memory_.context, state_.state(), previous_.data(), memory_.saved.data(),
-                    logits_.data(), gradients_.data());
-    Base::update(learning_rate);
+    upload(previous, previous_codes_);
+    upload(next, next_codes_);
+    Base::run_step(learning_rate, [this] {
+      forward();
+      Model::loss(memory_.context, logits_.data(), next_codes_.data(), logits_.data(),
+                  metrics_.data());
+      Model::backward(memory_.context, state_.state(), previous_.data(), memory_.saved.data(),
+                      logits_.data(), gradients_.data());
+    });
     const double loss = *Base::read_metrics();
     Base::end_step(loss);
     return loss;
@@ -248,7 +292,9 @@ class GptTrainer : public detail::TrainerBase<TheModel> {
   /// Mean cross entropy without dropout; changes nothing.
   double evaluate(std::span<const std::int32_t> previous, std::span<const std::int32_t> next) {
     Base::begin_evaluation();
-    forward(previous, next);
+    upload(previous, previous_codes_);
+    upload(next, next_codes_);
+    forward();
     Model::loss(memory_.context, logits_.data(), next_codes_.data(), nullptr, metrics_.data());
     return *Base::read_metrics();
   }
@@ -262,11 +308,9 @@ class GptTrainer : public detail::TrainerBase<TheModel> {
     }
     Memory::upload(codes.size(), codes.data(), target.data());
   }
-  void forward(std::span<const std::int32_t> previous, std::span<const std::int32_t> next) {
-    upload(previous, previous_codes_);
-    upload(next, next_codes_);
+  void forward() {
     ops::Codebook<typename Base::device>::gather(
-        previous.size(), Model::kEmbedding,
+        previous_codes_.size(), Model::kEmbedding,
         static_cast<const std::int32_t*>(previous_codes_.data()), embeddings_, previous_.data());
     Model::forward(memory_.context, state_.state(), embeddings_, previous_.data(),
                    next_codes_.data(), logits_.data(), memory_.saved.data());

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "simt/shim_record.hpp"
 #include "vid2vox/core/half.hpp"
 
 namespace vid2vox::backend::cuda {
@@ -96,9 +97,7 @@ void for_each_meeting(const ops::Conv3dGeometry& g, const Body& body) {
   }
 }
 
-}  // namespace
-
-void launch_conv3d_forward(const Conv3dParams& p, Stream) {
+void forward(const Conv3dParams& p) {
   const Sizes size(p.geometry);
   const auto x = load(p, p.x, size.x);
   const auto w = load(p, p.w, size.w);
@@ -112,7 +111,7 @@ void launch_conv3d_forward(const Conv3dParams& p, Stream) {
   store(p.number_type, y, p.bias, p.geometry.out_channels, p.y);
 }
 
-void launch_conv3d_data_gradient(const Conv3dParams& p, Stream) {
+void data_gradient(const Conv3dParams& p) {
   const Sizes size(p.geometry);
   const auto dy = load(p, p.dy, size.y);
   const auto w = load(p, p.w, size.w);
@@ -132,7 +131,7 @@ void launch_conv3d_data_gradient(const Conv3dParams& p, Stream) {
   store(p.number_type, dx, p.bias, p.geometry.in_channels, p.dx);
 }
 
-void launch_conv3d_weight_gradient(const Conv3dParams& p, Stream) {
+void weight_gradient(const Conv3dParams& p) {
   const Sizes size(p.geometry);
   const auto x = load(p, p.x, size.x);
   const auto dy = load(p, p.dy, size.y);
@@ -144,6 +143,18 @@ void launch_conv3d_weight_gradient(const Conv3dParams& p, Stream) {
     }
   });
   for (std::size_t i = 0; i < size.w; ++i) p.dw[i] += rounded(p.number_type, dw[i]);
+}
+
+}  // namespace
+
+void launch_conv3d_forward(const Conv3dParams& p, Stream stream) {
+  simt::shim::submit(stream, [=] { forward(p); });
+}
+void launch_conv3d_data_gradient(const Conv3dParams& p, Stream stream) {
+  simt::shim::submit(stream, [=] { data_gradient(p); });
+}
+void launch_conv3d_weight_gradient(const Conv3dParams& p, Stream stream) {
+  simt::shim::submit(stream, [=] { weight_gradient(p); });
 }
 
 }  // namespace vid2vox::backend::cuda

@@ -5,6 +5,7 @@
 #include <bit>
 #include <vector>
 
+#include "simt/shim_record.hpp"
 #include "vid2vox/core/half.hpp"
 
 namespace vid2vox::backend::cuda {
@@ -72,9 +73,7 @@ std::vector<float> pack(const MatrixProductParams& p, const void* data, std::siz
   }
 }
 
-}  // namespace
-
-void launch_matrix_product(const MatrixProductParams& p, Stream) {
+void multiply(const MatrixProductParams& p) {
   if (p.m == 0 || p.n == 0) return;
   const auto a = pack(p, p.a, p.a_stride, p.m, p.k, p.form == MatrixForm::kTn);
   const auto b = pack(p, p.b, p.b_stride, p.k, p.n, p.form == MatrixForm::kNt);
@@ -96,6 +95,12 @@ void launch_matrix_product(const MatrixProductParams& p, Stream) {
     for (std::size_t row = 0; row < p.k; ++row) total += load(p.in, p.b, row * p.b_stride + j);
     p.b_sum[j] += total;
   }
+}
+
+}  // namespace
+
+void launch_matrix_product(const MatrixProductParams& p, Stream stream) {
+  simt::shim::submit(stream, [=] { multiply(p); });
 }
 
 }  // namespace vid2vox::backend::cuda

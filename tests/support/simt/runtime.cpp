@@ -1,6 +1,7 @@
 // The CUDA backend's runtime on plain memory, for kernels that run under the shim: work is done
-// when its call returns, so every stream is empty. Fresh memory holds NaNs (in float32, bfloat16
-// and float16), and every allocation has its exact size, so that AddressSanitizer sees an overrun.
+// when its call returns (unless a graph is captured), so every stream is empty. Fresh memory holds
+// NaNs (in float32, bfloat16 and float16), and every allocation has its exact size, so that
+// AddressSanitizer sees an overrun.
 #include "vid2vox/backend/cuda/runtime.hpp"
 
 #include <algorithm>
@@ -9,8 +10,12 @@
 #include <cstring>
 #include <string>
 
+#include "simt/shim_record.hpp"
+
 namespace vid2vox::backend::cuda {
 namespace {
+
+using simt::shim::recording;
 
 /// All bytes 0xFF: a NaN in every floating-point type, -1 in the signed integers.
 constexpr int kPoison = 0xFF;
@@ -62,7 +67,7 @@ const DeviceProperties& device_properties() {
   return kProperties;
 }
 
-void* allocate(std::size_t bytes, Stream) {
+void* allocate(std::size_t bytes, Stream stream) {
   if (bytes == 0) return nullptr;
   void* pointer = nullptr;
   if (bytes > device_properties().memory_bytes ||
@@ -70,11 +75,23 @@ void* allocate(std::size_t bytes, Stream) {
     throw Error("out of memory: " + std::to_string(bytes) + " bytes", "device memory",
                 "use a smaller batch");
   }
-  std::memset(pointer, kPoison, bytes);
+  if (recording != nullptr) recording->live.push_back(pointer);
+  simt::shim::submit(stream, [=] { std::memset(pointer, kPoison, bytes); });
   return pointer;
 }
 
-void release(void* pointer, Stream) noexcept { std::free(pointer); }
+void release(void* pointer, Stream) noexcept {
+  if (pointer == nullptr) return;
+  if (recording == nullptr) return std::free(pointer);
+  auto& live = recording->live;
+  const auto found = std::find(live.begin(), live.end(), pointer);
+  if (found == live.end()) {
+    recording->problem = "memory from before the recording is released in it";
+    return std::free(pointer);
+  }
+  live.erase(found);
+  recording->released.push_back(pointer);
+}
 
 namespace {
 void copy(void* to, const void* from, std::size_t bytes) {
@@ -83,29 +100,36 @@ void copy(void* to, const void* from, std::size_t bytes) {
 }  // namespace
 
 void copy_to_device(void* device, const void* host, std::size_t bytes, Stream) {
+  simt::shim::forbid_in_recording("copy from the host");
   copy(device, host, bytes);
 }
 void copy_to_host(void* host, const void* device, std::size_t bytes, Stream) {
+  simt::shim::forbid_in_recording("copy to the host");
   copy(host, device, bytes);
 }
-void copy_on_device(void* to, const void* from, std::size_t bytes, Stream) {
-  copy(to, from, bytes);
+void copy_on_device(void* to, const void* from, std::size_t bytes, Stream stream) {
+  simt::shim::submit(stream, [=] { copy(to, from, bytes); });
 }
 void copy_rows_on_device(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch,
-                         std::size_t row_bytes, std::size_t rows, Stream) {
-  for (std::size_t r = 0; r < rows; ++r) {
-    copy(static_cast<char*>(to) + r * to_pitch, static_cast<const char*>(from) + r * from_pitch,
-         row_bytes);
-  }
+                         std::size_t row_bytes, std::size_t rows, Stream stream) {
+  simt::shim::submit(stream, [=] {
+    for (std::size_t r = 0; r < rows; ++r) {
+      copy(static_cast<char*>(to) + r * to_pitch, static_cast<const char*>(from) + r * from_pitch,
+           row_bytes);
+    }
+  });
 }
-void fill_bytes(void* device, std::uint8_t value, std::size_t bytes, Stream) {
-  if (bytes != 0) std::memset(device, value, bytes);
+void fill_bytes(void* device, std::uint8_t value, std::size_t bytes, Stream stream) {
+  simt::shim::submit(stream, [=] {
+    if (bytes != 0) std::memset(device, value, bytes);
+  });
 }
-void synchronize(Stream) {}
+void synchronize(Stream) { simt::shim::forbid_in_recording("wait for the stream"); }
 
 std::uint32_t* report_word(Report kind) { return &report_words()[static_cast<std::size_t>(kind)]; }
 
 void check_reports(Stream) {
+  simt::shim::forbid_in_recording("reading the reports");
   const ReportWords reported = report_words();
   report_words().fill(kNothingReported);
   detail::throw_reported(reported.data());

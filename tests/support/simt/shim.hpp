@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "simt/shim_block.hpp"
+#include "simt/shim_record.hpp"
 #include "vid2vox/core/half.hpp"
 
 // CUDA's names, and those of vid2vox/backend/cuda/simt.cuh, for a host compiler. Only simt.cuh
@@ -118,18 +119,20 @@ T from_float(float value) {
 }
 
 template <class Params>
-void launch(void (*kernel)(Params), Dim3 grid, Dim3 block, std::size_t dynamic_shared_bytes, Stream,
-            const std::type_identity_t<Params>& params) {
-  shim::Launch launch;
-  launch.grid = {grid.x, grid.y, grid.z};
-  launch.block = {block.x, block.y, block.z};
-  launch.dynamic_shared_bytes = dynamic_shared_bytes;
-  launch.run = [](const void* the_kernel, const void* the_params) {
-    (*static_cast<void (*const*)(Params)>(the_kernel))(*static_cast<const Params*>(the_params));
-  };
-  launch.kernel = &kernel;
-  launch.params = &params;
-  shim::run_grid(launch);
+void launch(void (*kernel)(Params), Dim3 grid, Dim3 block, std::size_t dynamic_shared_bytes,
+            Stream stream, const std::type_identity_t<Params>& params) {
+  shim::submit(stream, [=] {
+    shim::Launch launch;
+    launch.grid = {grid.x, grid.y, grid.z};
+    launch.block = {block.x, block.y, block.z};
+    launch.dynamic_shared_bytes = dynamic_shared_bytes;
+    launch.run = [](const void* the_kernel, const void* the_params) {
+      (*static_cast<void (*const*)(Params)>(the_kernel))(*static_cast<const Params*>(the_params));
+    };
+    launch.kernel = &kernel;
+    launch.params = &params;
+    shim::run_grid(launch);
+  });
 }
 
 }  // namespace vid2vox::simt

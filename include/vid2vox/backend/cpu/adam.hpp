@@ -32,15 +32,13 @@ struct Adam<cpu> {
   static void update(std::size_t n, const AdamStep& options, const A* gradient, A* parameter,
                      A* first_moment, A* second_moment, const double* skip) {
     if (skip != nullptr && *skip != 0) return;
-    const double exponent = static_cast<double>(options.step);
-    const double correction1 = 1 - std::pow(options.beta1, exponent);
-    const double correction2 = 1 - std::pow(options.beta2, exponent);
+    const AdamFactors factors = options.factors();
     const A beta1 = static_cast<A>(options.beta1);
     const A beta2 = static_cast<A>(options.beta2);
-    const A step_size = static_cast<A>(options.learning_rate / correction1);
-    const A root_correction = static_cast<A>(std::sqrt(correction2));
+    const A step_size = static_cast<A>(factors.step_size);
+    const A root_correction = static_cast<A>(factors.root_correction);
     const A epsilon = static_cast<A>(options.epsilon);
-    const A unscale = static_cast<A>(1 / options.gradient_scale);
+    const A unscale = static_cast<A>(factors.unscale);
     backend::cpu::for_each_index(n, [=](std::size_t i) {
       const A g = gradient[i] * unscale;
       first_moment[i] += (g - first_moment[i]) * (A(1) - beta1);

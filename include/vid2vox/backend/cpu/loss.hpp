@@ -30,9 +30,11 @@ struct Loss<cpu> {
   }
 
   template <class X, class T>
-  static void squared_error_gradient(std::size_t n, const X* a, const X* b, double weight, T* da) {
+  static void squared_error_gradient(std::size_t n, const X* a, const X* b, double weight, T* da,
+                                     const double* scale = nullptr) {
     using A = AccumulateOf<T>;
-    const A factor = static_cast<A>(2 * weight / static_cast<double>(n));
+    const double scaled = scale == nullptr ? weight : weight * *scale;
+    const A factor = static_cast<A>(2 * scaled / static_cast<double>(n));
     backend::cpu::for_each_index(
         n, [=](std::size_t i) { da[i] = static_cast<T>(da[i] + factor * (a[i] - b[i])); });
   }
@@ -40,9 +42,9 @@ struct Loss<cpu> {
   template <class T>
   static void cross_entropy(std::size_t rows, std::size_t classes, const T* logits,
                             const std::int32_t* target, T* d_logits, double* out,
-                            double gradient_scale = 1) {
+                            const double* scale = nullptr) {
     using A = AccumulateOf<T>;
-    const A scale = static_cast<A>(gradient_scale / static_cast<double>(rows));
+    const A factor = static_cast<A>((scale == nullptr ? 1 : *scale) / static_cast<double>(rows));
     const auto sum =
         backend::cpu::sum_over_rows<double>(rows, 1, [=](std::size_t row, double* total) {
           const T* logit = logits + row * classes;
@@ -56,13 +58,13 @@ struct Loss<cpu> {
           if (d_logits == nullptr) return;
           T* gradient = d_logits + row * classes;
           for (std::size_t i = 0; i < classes; ++i) {
-            gradient[i] = static_cast<T>(std::exp(logit[i] - largest) / denominator * scale);
+            gradient[i] = static_cast<T>(std::exp(logit[i] - largest) / denominator * factor);
           }
           if constexpr (std::is_same_v<T, A>) {
-            gradient[label] -= scale;
+            gradient[label] -= factor;
           } else {  // the difference is rounded, not its first term
             gradient[label] =
-                static_cast<T>((std::exp(label_logit - largest) / denominator - A(1)) * scale);
+                static_cast<T>((std::exp(label_logit - largest) / denominator - A(1)) * factor);
           }
         });
     *out = sum[0] / static_cast<double>(rows);

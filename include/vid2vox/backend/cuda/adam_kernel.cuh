@@ -12,16 +12,6 @@ __device__ __forceinline__ bool is_set(const double* flag) {
 }
 
 template <class Params>
-__global__ void adam_advance_kernel(Params p) {
-  if (is_set(p.skip)) return;
-  const std::uint64_t step = p.at->step + 1;
-  const double exponent = static_cast<double>(step);
-  p.at->step = step;
-  p.at->step_size = static_cast<float>(p.at->learning_rate / (1.0 - pow(p.beta1, exponent)));
-  p.at->root_correction = static_cast<float>(sqrt(1.0 - pow(p.beta2, exponent)));
-}
-
-template <class Params>
 __global__ void __launch_bounds__(kAdamThreads) not_finite_kernel(Params p) {
   constexpr std::uint32_t kExponent = 0x7F800000;  // all ones: infinite or NaN
   const bool aligned = is_aligned(p.gradient);
@@ -71,8 +61,10 @@ __global__ void __launch_bounds__(kAdamThreads) adam_kernel(AdamUpdateParams p) 
   const bool aligned = is_aligned(p.gradient) && is_aligned(p.parameter) &&
                        is_aligned(p.first_moment) && is_aligned(p.second_moment) &&
                        is_aligned(p.weights);
-  const float step_size = p.at == nullptr ? p.step_size : p.at->step_size;
-  const float root_correction = p.at == nullptr ? p.root_correction : p.at->root_correction;
+  const ops::AdamFactors factors = p.factors_at == nullptr ? p.factors : *p.factors_at;
+  const float step_size = static_cast<float>(factors.step_size);
+  const float root_correction = static_cast<float>(factors.root_correction);
+  const float unscale = static_cast<float>(factors.unscale);
   for_each_pack<kWidth>(p.n, [&](std::size_t first, int count) {
     float gradient[kWidth];
     float parameter[kWidth];
@@ -84,7 +76,7 @@ __global__ void __launch_bounds__(kAdamThreads) adam_kernel(AdamUpdateParams p) 
     load_floats(p.second_moment + first, count, aligned, v);
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) {
-      const float g = gradient[i] * p.gradient_factor;
+      const float g = gradient[i] * unscale;
       m[i] += (g - m[i]) * (1.0F - p.beta1);
       v[i] = v[i] * p.beta2 + g * g * (1.0F - p.beta2);
       parameter[i] -= step_size * m[i] / (sqrtf(v[i]) / root_correction + p.epsilon);

@@ -5,10 +5,6 @@
 
 namespace vid2vox::backend::cuda {
 
-VID2VOX_CUDA_LINKAGE void launch_adam_advance(const AdamAdvanceParams& params, Stream stream) {
-  simt::launch(pointwise::adam_advance_kernel<AdamAdvanceParams>, {1}, {1}, 0, stream, params);
-}
-
 VID2VOX_CUDA_LINKAGE void launch_find_not_finite(const NotFiniteParams& params, Stream stream) {
   if (params.n == 0) return;
   const unsigned blocks =

@@ -61,6 +61,7 @@ __device__ __forceinline__ std::uint32_t kept_weights(const AttentionParams& p,
                                                       int first_key, const Lane& lane) {
   static_assert(Tiles <= 8, "a word holds the bits of eight tiles");
   constexpr std::uint32_t kLeftPair = 0x33333333;
+  const RandomKey random = p.key.resolved();
   const std::uint64_t keys = static_cast<std::uint64_t>(p.keys.rows);
   const std::uint64_t base = static_cast<std::uint64_t>(sequence) * p.queries.rows;
   std::uint32_t own = 0;
@@ -69,7 +70,7 @@ __device__ __forceinline__ std::uint32_t kept_weights(const AttentionParams& p,
     const std::uint64_t start = (base + query) * keys + first_key + lane.column / 2 * 4;
 #pragma unroll
     for (int n = 0; n < Tiles; ++n) {
-      const auto words = p.key.block((start + kTileColumns * n) / 4);
+      const auto words = random.block((start + kTileColumns * n) / 4);
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         own |= static_cast<std::uint32_t>(words[i] >= p.drop_threshold) << (4 * n + i);
@@ -83,7 +84,7 @@ __device__ __forceinline__ std::uint32_t kept_weights(const AttentionParams& p,
     for (int i = 0; i < 4; ++i) {
       const int query = first_query + lane.row + i / 2 * kTileColumns;
       const int key = first_key + kTileColumns * n + 2 * lane.column + i % 2;
-      const std::uint32_t word = p.key.word((base + query) * keys + key);
+      const std::uint32_t word = random.word((base + query) * keys + key);
       own |= static_cast<std::uint32_t>(word >= p.drop_threshold) << (4 * n + i);
     }
   }
@@ -98,6 +99,7 @@ __device__ __forceinline__ std::uint32_t kept_weights_transposed(const Attention
                                                                  const Lane& lane) {
   static_assert(Tiles <= 8, "a word holds the bits of eight tiles");
   constexpr std::uint32_t kFirstOfFour = 0x11111111;
+  const RandomKey random = p.key.resolved();
   const std::uint64_t keys = static_cast<std::uint64_t>(p.keys.rows);
   const std::uint64_t base = static_cast<std::uint64_t>(sequence) * p.queries.rows;
   std::uint32_t result = 0;
@@ -109,7 +111,7 @@ __device__ __forceinline__ std::uint32_t kept_weights_transposed(const Attention
     std::uint32_t own = 0;
 #pragma unroll
     for (int n = 0; n < Tiles; ++n) {
-      const auto words = p.key.block(((query + kTileColumns * n) * keys + key) / 4);
+      const auto words = random.block(((query + kTileColumns * n) * keys + key) / 4);
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         own |= static_cast<std::uint32_t>(words[i] >= p.drop_threshold) << (4 * n + i);
@@ -127,7 +129,7 @@ __device__ __forceinline__ std::uint32_t kept_weights_transposed(const Attention
     for (int i = 0; i < 4; ++i) {
       const int key = first_key + lane.row + i / 2 * kTileColumns;
       const int query = first_query + kTileColumns * n + 2 * lane.column + i % 2;
-      const std::uint32_t word = p.key.word((base + query) * keys + key);
+      const std::uint32_t word = random.word((base + query) * keys + key);
       result |= static_cast<std::uint32_t>(word >= p.drop_threshold) << (4 * n + i);
     }
   }

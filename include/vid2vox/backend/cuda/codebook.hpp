@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "vid2vox/backend/cuda/device_step.hpp"
 #include "vid2vox/backend/cuda/number_type.hpp"
 #include "vid2vox/backend/cuda/runtime.hpp"
 #include "vid2vox/core/half.hpp"
@@ -69,8 +68,7 @@ struct CodebookUpdateParams {
   int dim = 0;
   int codes = 0;
   ops::CodebookDraw draw{RandomKey{}, 1, 1, 1};
-  const std::uint64_t* step = nullptr;  // on the device: the draw's step; null: that of its keys
-  void* workspace = nullptr;            // codebook_update_bytes(rows, dim, codes) bytes
+  void* workspace = nullptr;  // codebook_update_bytes(rows, dim, codes) bytes
 };
 
 /// y[r] = embeddings[index[r]]; zeros for a negative index, which is reported.
@@ -207,7 +205,6 @@ struct Codebook<cuda> {
     params.dim = static_cast<int>(dim);
     params.codes = static_cast<int>(codes);
     params.draw = CodebookDraw(key, rows, dim, codes);
-    params.step = device::current_device_step();
     device::DeviceBuffer<unsigned char> workspace(
         device::codebook_update_bytes(params.rows, params.dim, params.codes));
     params.workspace = workspace.data();

@@ -97,17 +97,14 @@ __device__ __forceinline__ double normal(const RandomKey& key, std::uint64_t ele
   return radius * cos(kTwoPi * (words[1] + 0.5) * kInverse32);
 }
 
-/// The row that is drawn for a code (see ops::CodebookDraw), with the step that a captured graph
-/// reads from memory.
+/// The row that is drawn for a code (see ops::CodebookDraw).
 struct Drawn {
   ops::CodebookDraw draw;
   const float* row;
 
   __device__ __forceinline__ Drawn(const CodebookUpdateParams& p, int code) : draw(p.draw) {
-    if (p.step != nullptr) {
-      draw.key.step = *p.step;
-      draw.noise.step = *p.step;
-    }
+    draw.key = draw.key.resolved();
+    draw.noise = draw.noise.resolved();
     row = p.z + static_cast<std::int64_t>(draw.row(static_cast<std::size_t>(code))) * p.dim;
   }
   /// Element i; `at` is its place in [codes, dim].

@@ -19,13 +19,14 @@ struct SquaredErrorParams {
 };
 void launch_squared_error(const SquaredErrorParams& params, Stream stream);
 
-/// da [n] of `gradient_type` += factor (a - b), a and b: [n] of `type`, which is float or
-/// `gradient_type`.
+/// da [n] of `gradient_type` += factor *scale (a - b), a and b: [n] of `type`, which is float or
+/// `gradient_type`; scale: null for 1.
 struct SquaredErrorGradientParams {
   NumberType type = NumberType::kFloat32;
   NumberType gradient_type = NumberType::kFloat32;
   std::size_t n = 0;
   float factor = 0;
+  const double* scale = nullptr;
   const void* a = nullptr;
   const void* b = nullptr;
   void* da = nullptr;
@@ -34,13 +35,15 @@ void launch_squared_error_gradient(const SquaredErrorGradientParams& params, Str
 
 /// *out = mean over the rows of -log softmax(logits)[target]. logits: [rows, classes] of `type`;
 /// target: [rows]; d_logits: null, or [rows, classes] of `type` (may be logits), gets
-/// gradient_factor (softmax(logits) - one-hot target). Probabilities are never stored. A target
-/// that is no class makes the loss NaN and is reported (Report::kIndexOutOfRange; the row).
+/// gradient_factor *scale (softmax(logits) - one-hot target); scale: null for 1. Probabilities are
+/// never stored. A target that is no class makes the loss NaN and is reported
+/// (Report::kIndexOutOfRange; the row).
 struct CrossEntropyParams {
   NumberType type = NumberType::kFloat32;
   std::size_t rows = 0;
   std::size_t classes = 0;
   float gradient_factor = 0;
+  const double* scale = nullptr;
   const void* logits = nullptr;
   const std::int32_t* target = nullptr;
   void* d_logits = nullptr;
@@ -62,22 +65,24 @@ struct Loss<cuda> {
   }
 
   template <class X, class T>
-  static void squared_error_gradient(std::size_t n, const X* a, const X* b, double weight, T* da) {
+  static void squared_error_gradient(std::size_t n, const X* a, const X* b, double weight, T* da,
+                                     const double* scale = nullptr) {
     const double factor = 2 * weight / static_cast<double>(n);
     backend::cuda::launch_squared_error_gradient(
-        {number_type_of<X>, number_type_of<T>, n, static_cast<float>(factor), a, b, da},
+        {number_type_of<X>, number_type_of<T>, n, static_cast<float>(factor), scale, a, b, da},
         backend::cuda::current_stream());
   }
 
   template <class T>
   static void cross_entropy(std::size_t rows, std::size_t classes, const T* logits,
                             const std::int32_t* target, T* d_logits, double* out,
-                            double gradient_scale = 1) {
+                            const double* scale = nullptr) {
     backend::cuda::launch_cross_entropy(
         {.type = number_type_of<T>,
          .rows = rows,
          .classes = classes,
-         .gradient_factor = static_cast<float>(gradient_scale / static_cast<double>(rows)),
+         .gradient_factor = static_cast<float>(1 / static_cast<double>(rows)),
+         .scale = scale,
          .logits = logits,
          .target = target,
          .d_logits = d_logits,

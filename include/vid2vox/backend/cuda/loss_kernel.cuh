@@ -31,6 +31,11 @@ __global__ void __launch_bounds__(kLossThreads) loss_sum_kernel(Work p) {
   if (threadIdx.x == 0) *p.out = sum / p.count;
 }
 
+/// factor *scale, or factor where scale is null.
+__device__ __forceinline__ float scaled(float factor, const double* scale) {
+  return scale == nullptr ? factor : factor * static_cast<float>(*scale);
+}
+
 // --- Squared error -------------------------------------------------------------------------------
 
 struct SquaredErrorWork : SquaredErrorParams {
@@ -68,6 +73,7 @@ __global__ void __launch_bounds__(kLossThreads)
   const bool aligned = is_aligned(a) && is_aligned(b) && is_aligned(da);
   constexpr int kInput = kPackSize<X>;
   constexpr int kWidth = kPackSize<T>;  // not less than kInput, as X is T or float
+  const float factor = scaled(p.factor, p.scale);
   for_each_pack<kWidth>(p.n, [&](std::size_t first, int count) {
     Pack<T> sum = load_pack(da + first, count, aligned);
 #pragma unroll
@@ -77,7 +83,7 @@ __global__ void __launch_bounds__(kLossThreads)
       const Pack<X> other = load_pack(b + first + part, here, aligned);
 #pragma unroll
       for (int i = 0; i < kInput; ++i) {
-        sum.value[part + i] += p.factor * (one.value[i] - other.value[i]);
+        sum.value[part + i] += factor * (one.value[i] - other.value[i]);
       }
     }
     store_pack(da + first, sum, count, aligned);
@@ -168,6 +174,7 @@ __device__ __forceinline__ double cross_entropy_row(const CrossEntropyWork& p, s
   merge_team<kTeam>(softmax, shared);
   if constexpr (kTeam == kWarp) __syncwarp();  // target_logit has been read: d_logits may be logits
   if (p.d_logits != nullptr) {
+    const float factor = scaled(p.gradient_factor, p.scale);
     T* gradient = static_cast<T*>(p.d_logits) + row * p.classes;
     for (int first = lane * kPack; first < classes; first += kTeam * kPack) {
       const int count = classes - first < kPack ? classes - first : kPack;
@@ -175,7 +182,7 @@ __device__ __forceinline__ double cross_entropy_row(const CrossEntropyWork& p, s
 #pragma unroll
       for (int i = 0; i < kPack; ++i) {
         const float weight = Softmax::weight(pack.value[i], softmax.largest) / softmax.sum;
-        pack.value[i] = p.gradient_factor * (first + i == target ? weight - 1.0F : weight);
+        pack.value[i] = factor * (first + i == target ? weight - 1.0F : weight);
       }
       store_pack(gradient + first, pack, count, aligned);
     }

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "vid2vox/backend/cuda/device_step.hpp"
 #include "vid2vox/backend/cuda/number_type.hpp"
 #include "vid2vox/backend/cuda/runtime.hpp"
 #include "vid2vox/core/random.hpp"
@@ -51,14 +50,13 @@ void launch_normalize_frames(const NormalizeFramesParams& params, Stream stream)
 
 /// y = residual + (x dropped), x, residual (null: none), y: [n] of `type`; y may be x or residual.
 /// Element i is dropped when its random word (RandomKey::word) lies under `threshold`, else
-/// multiplied by `scale`. device_step: see DeviceStepScope; null: key.step.
+/// multiplied by `scale`.
 struct DropoutParams {
   NumberType type = NumberType::kFloat32;
   std::size_t n = 0;
   std::uint32_t threshold = 0;
   float scale = 1;
   RandomKey key;
-  const std::uint64_t* device_step = nullptr;
   const void* x = nullptr;
   const void* residual = nullptr;
   void* y = nullptr;
@@ -148,7 +146,6 @@ struct Pointwise<cuda> {
                                    .threshold = backend::cuda::dropout_threshold(probability),
                                    .scale = static_cast<float>(1.0 / (1.0 - probability)),
                                    .key = key,
-                                   .device_step = backend::cuda::current_device_step(),
                                    .x = x,
                                    .residual = residual,
                                    .y = y},

@@ -98,8 +98,7 @@ __global__ void __launch_bounds__(kPointwiseThreads) dropout_kernel(DropoutParam
   const T* residual = static_cast<const T*>(p.residual);
   T* y = static_cast<T*>(p.y);
   const bool aligned = is_aligned(x) && is_aligned(residual) && is_aligned(y);
-  RandomKey key = p.key;
-  if (p.device_step != nullptr) key.step = *p.device_step;
+  const RandomKey key = p.key.resolved();
   for_each_pack<kPackSize<T>>(p.n, [&](std::size_t first, int count) {
     Pack<T> pack = load_pack(x + first, count, aligned);
     Pack<T> sum{};

@@ -158,6 +158,15 @@ inline DeviceState& device_state() {
   return state;
 }
 
+/// A recorded upload would read the pinned memory when it is repeated, and find other data there.
+inline void require_no_capture(Stream stream) {
+  cudaStreamCaptureStatus status{};
+  check_call(cudaStreamIsCapturing(stream.handle, &status), "cudaStreamIsCapturing");
+  if (status == cudaStreamCaptureStatusNone) return;
+  throw Error("a copy from the host cannot be recorded", "upload while a CUDA graph is captured",
+              "copy before the capture begins");
+}
+
 inline Stream& thread_stream() {
   static thread_local Stream stream{cudaStreamPerThread};
   return stream;
@@ -216,6 +225,7 @@ VID2VOX_CUDA_LINKAGE void release(void* pointer, Stream stream) noexcept {
 VID2VOX_CUDA_LINKAGE void copy_to_device(void* device, const void* host, std::size_t bytes,
                                          Stream stream) {
   if (bytes == 0) return;
+  detail::require_no_capture(stream);
   detail::device_state().staging.upload(device, host, bytes, stream.handle);
 }
 

@@ -1,0 +1,1 @@
+#include "vid2vox/backend/cuda/graph_launch.cuh"

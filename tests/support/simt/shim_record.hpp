@@ -1,0 +1,45 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "vid2vox/backend/cuda/runtime.hpp"
+#include "vid2vox/core/error.hpp"
+
+// Work under the shim runs when it is submitted, or is recorded where a graph is captured. Whatever
+// stands in for the device's work, kernels and libraries alike, goes through `submit`.
+
+namespace vid2vox::simt::shim {
+
+struct Recording {
+  backend::cuda::Stream stream;
+  std::vector<std::function<void()>> work;
+  std::vector<void*> live;      // memory that was allocated in the recording and not yet released
+  std::vector<void*> released;  // the same, released: kept for the repetitions
+  std::string problem;          // what cannot be recorded, found where nothing may throw
+};
+
+/// This thread's recording; null: work runs at once.
+inline thread_local Recording* recording = nullptr;
+
+/// Throws an Error where a graph is captured: `what` waits for the device, or moves data between
+/// device and host.
+inline void forbid_in_recording(const std::string& what) {
+  if (recording == nullptr) return;
+  throw Error("not possible while a graph is captured", what, "do it before or after the step");
+}
+
+/// `work` must keep nothing by reference but the device's memory.
+template <class Work>
+void submit(backend::cuda::Stream stream, Work work) {
+  if (recording == nullptr) return work();
+  if (!(stream == recording->stream)) {
+    throw Error("work for another stream than the one that is captured", "capture of a graph",
+                "send all work of a step to one stream");
+  }
+  recording->work.emplace_back(std::move(work));
+}
+
+}  // namespace vid2vox::simt::shim
