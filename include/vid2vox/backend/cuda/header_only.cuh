@@ -12,6 +12,7 @@
 #include "vid2vox/backend/cuda/conv3d_launch.cuh"
 #include "vid2vox/backend/cuda/conv3d_repack_launch.cuh"
 #include "vid2vox/backend/cuda/embedding_launch.cuh"
+#include "vid2vox/backend/cuda/graph_launch.cuh"
 #include "vid2vox/backend/cuda/loss_launch.cuh"
 #include "vid2vox/backend/cuda/matrix_product_launch.cuh"
 #include "vid2vox/backend/cuda/memory_launch.cuh"
