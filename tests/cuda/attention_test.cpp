@@ -81,6 +81,29 @@ TEMPLATE_TEST_CASE("attention gives the same bits again", "", float, bfloat16, f
   CHECK(same(first.d_v, second.d_v));
 }
 
+TEMPLATE_TEST_CASE("attention: the step of the dropout can come from device memory", "", float,
+                   bfloat16) {
+  for (const std::size_t keys : {36, 37}) {  // masks of four keys at a time, and one by one
+    auto g = geometry({1, 2, 33, keys, keys, 16, 16, false, 0.3});
+    const Inputs<TestType> in(g);
+    const auto before = ours(g, in);
+    g.dropout_key.step += 5;
+    const auto later = ours(g, in);
+    const DeviceBuffer<std::uint64_t> step(std::vector<std::uint64_t>{g.dropout_key.step});
+    g.dropout_key.step = 0;
+    g.dropout_key.step_at = step.data();
+    const auto read = ours(g, in);
+    const auto same = [](const auto& a, const auto& b) {
+      return std::memcmp(a.data(), b.data(), a.size() * sizeof(TestType)) == 0;
+    };
+    CHECK_FALSE(same(before.o, later.o));
+    CHECK(same(read.o, later.o));
+    CHECK(same(read.d_q, later.d_q));
+    CHECK(same(read.d_k, later.d_k));
+    CHECK(same(read.d_v, later.d_v));
+  }
+}
+
 TEST_CASE("attention: more sequences than two of a grid's extents hold") {
   // The shim has no such limit, and takes its time.
   const bool is_shim = backend::cuda::device_properties().name == "SIMT shim";
