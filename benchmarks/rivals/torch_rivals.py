@@ -45,11 +45,15 @@ class Results:
 class Bench:
     """Times functions on the device, and records answers that are wrong."""
 
-    def __init__(self, torch, device, results, tiny):
+    def __init__(self, torch, device, results, tiny, warm_ups=3, repetitions=REPETITIONS,
+                 region_seconds=REGION_SECONDS):
         self.torch = torch
         self.device = device
         self.results = results
         self.tiny = tiny
+        self.warm_ups = warm_ups
+        self.repetitions = repetitions
+        self.region_seconds = region_seconds
 
     def synchronize(self):
         if self.device == "cuda":
@@ -79,12 +83,14 @@ class Bench:
                 error, allowed = check(run())
                 if not error <= allowed:
                     raise RuntimeError(f"the relative error is {error:.3g}, allowed {allowed:.3g}")
-            for _ in range(3):
+            for _ in range(self.warm_ups):
                 run()
             self.synchronize()
             once = max(self.seconds(run, 1), 1e-7)
-            calls = max(1, min(200, math.ceil(REGION_SECONDS / once)))
-            times = [self.seconds(run, calls) / calls for _ in range(REPETITIONS)]
+            calls = max(1, min(200, math.ceil(self.region_seconds / once)))
+            times = [once] if calls == 1 else []
+            while len(times) < self.repetitions:
+                times.append(self.seconds(run, calls) / calls)
             mean = statistics.fmean(times)
             common = {"time_unit": "us", **amounts}
             self.results.add(name, aggregate_name="median",
@@ -404,13 +410,14 @@ def bench_training_compiled(bench):
 
 
 def bench_training(bench, who):
-    from videogpt_in_torch import GPTS, VQVAES  # pylint: disable=import-outside-toplevel
+    from videogpt_public import load_models  # pylint: disable=import-outside-toplevel
 
     torch = bench.torch
+    vqvaes, gpts, bench.results.data["context"]["videogpt"] = load_models()
     if who == "torch_compiled" and not hasattr(torch, "compile"):
         return
     batch = 1 if bench.tiny else 32
-    for operation, models in [("gpt_step", GPTS), ("vqvae_step", VQVAES)]:
+    for operation, models in [("gpt_step", gpts), ("vqvae_step", vqvaes)]:
         for preset, make in models.items():
             if bench.tiny != (preset == "tiny"):
                 continue
@@ -426,12 +433,21 @@ def bench_training(bench, who):
     set_tf32(torch, False)
 
 
+def make_adam(torch, parameters):
+    """Fused into one pass where this PyTorch has that for the device."""
+    parameters = list(parameters)
+    try:
+        return torch.optim.Adam(parameters, lr=1e-4, fused=True)
+    except (RuntimeError, TypeError):
+        return torch.optim.Adam(parameters, lr=1e-4)
+
+
 def training_step(torch, device, make, batch, dtype, compiled):
     """A step as PyTorch users write it: autocast for 16 bits, a gradient scaler for float16."""
     torch.manual_seed(0)
     model, inputs = make(batch, device)
     model.train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=device == "cuda" or None)
+    optimizer = make_adam(torch, model.parameters())
     forward = torch.compile(model) if compiled else model
     scaler = torch.cuda.amp.GradScaler(enabled=dtype == torch.float16 and device == "cuda")
     autocast = dtype != torch.float32

@@ -18,29 +18,63 @@ def pads(kernel, stride):
 
 
 class SamePadConv3d(nn.Module):
+    """VideoGPT pads in a pass of its own. Where both ends of every axis get as many zeros, the
+    convolution can do that itself, which is faster."""
+
     def __init__(self, c_in, c_out, kernel, stride=1, bias=True):
         super().__init__()
         kernel = (kernel,) * 3
         stride = (stride,) * 3 if isinstance(stride, int) else stride
         self.pad = pads(kernel, stride)
-        self.conv = nn.Conv3d(c_in, c_out, kernel, stride, bias=bias)
+        symmetric = self.pad[0::2] == self.pad[1::2]
+        padding = tuple(self.pad[0::2][::-1]) if symmetric else 0
+        if symmetric:
+            self.pad = None
+        self.conv = nn.Conv3d(c_in, c_out, kernel, stride, padding, bias=bias)
 
     def forward(self, x):
-        return self.conv(functional.pad(x, self.pad))
+        return self.conv(x if self.pad is None else functional.pad(x, self.pad))
 
 
 class SamePadConvTranspose3d(nn.Module):
+    """VideoGPT pads the input with zeros; leaving out as much at the output's start, and what is
+    beyond its end, is the same and faster."""
+
     def __init__(self, c_in, c_out, kernel, stride):
         super().__init__()
-        self.pad = pads((kernel,) * 3, stride)
-        self.convt = nn.ConvTranspose3d(c_in, c_out, kernel, stride, padding=kernel - 1)
+        self.stride = stride
+        before = pads((kernel,) * 3, stride)[0::2][::-1]
+        padding = tuple(kernel - 1 - b * s for b, s in zip(before, stride))
+        self.convt = nn.ConvTranspose3d(c_in, c_out, kernel, stride, padding)
 
     def forward(self, x):
-        return self.convt(functional.pad(x, self.pad))
+        t, h, w = (n * s for n, s in zip(x.shape[2:], self.stride))
+        return self.convt(x)[:, :, :t, :h, :w]
 
 
 def split_heads(x, heads):
     return x.unflatten(-1, (heads, -1)).transpose(-2, -3)
+
+
+class Settings:
+    """Which of two ways attention is computed in; "sdpa" needs PyTorch 2."""
+
+    attention = "sdpa" if hasattr(functional, "scaled_dot_product_attention") else "explicit"
+
+
+def attend(q, k, v, causal, dropout):
+    """q, k, v: [sequences, heads, length, width]."""
+    if Settings.attention == "explicit":
+        weights = (q / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)
+        if causal:
+            hidden = torch.ones(weights.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
+            weights = weights.masked_fill(hidden, -math.inf)
+        weights = functional.dropout(torch.softmax(weights, dim=-1), dropout, dropout > 0)
+        return weights @ v
+    step = 65535 // q.shape[1]  # SDPA fails beyond, on a GPU
+    parts = [functional.scaled_dot_product_attention(a, b, c, is_causal=causal, dropout_p=dropout)
+             for a, b, c in zip(q.split(step), k.split(step), v.split(step))]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 class MultiHeadAttention(nn.Module):
@@ -54,18 +88,21 @@ class MultiHeadAttention(nn.Module):
         self.w_vs = nn.Linear(memory_dim, memory_dim, bias=False)
         self.fc = nn.Linear(memory_dim, dim)
 
+    def keys_and_values(self, memory):
+        return tuple(split_heads(f(memory), self.heads) for f in (self.w_ks, self.w_vs))
+
     def forward(self, x, memory):
-        q, k, v = (split_heads(f(y), self.heads)
-                   for f, y in [(self.w_qs, x), (self.w_ks, memory), (self.w_vs, memory)])
+        q = split_heads(self.w_qs(x), self.heads)
+        k, v = self.keys_and_values(memory)
         outer = q.shape[:-3]
         q, k, v = (y.reshape(-1, *y.shape[-3:]) for y in (q, k, v))
-        dropout = self.dropout if self.training else 0.0
-        step = 65535 // self.heads  # SDPA fails beyond
-        parts = [functional.scaled_dot_product_attention(a, b, c, is_causal=self.causal,
-                                                         dropout_p=dropout)
-                 for a, b, c in zip(q.split(step), k.split(step), v.split(step))]
-        out = parts[0] if len(parts) == 1 else torch.cat(parts)
+        out = attend(q, k, v, self.causal, self.dropout if self.training else 0.0)
         return self.fc(out.transpose(-2, -3).flatten(-2).unflatten(0, outer))
+
+    def decode(self, x, k, v):
+        """One token: x [b, 1, dim], k and v [b, heads, tokens so far, width]."""
+        out = attend(split_heads(self.w_qs(x), self.heads), k, v, False, 0.0)
+        return self.fc(out.transpose(-2, -3).flatten(-2))
 
 
 class AxialBlock(nn.Module):
@@ -111,12 +148,21 @@ class Codebook(nn.Module):
         self.register_buffer("n", torch.ones(codes))
         self.register_buffer("average", self.embeddings.clone())
 
-    def forward(self, z):  # [b, dim, t, h, w]
+    def nearest(self, z):
+        """Rows [b t h w, dim] of z [b, dim, t, h, w], and their codes."""
         rows = z.movedim(1, -1).flatten(0, -2).float()
         with torch.autocast(rows.device.type, enabled=False):
-            distances = ((rows**2).sum(1, keepdim=True) - 2 * rows @ self.embeddings.t()
-                         + (self.embeddings**2).sum(1))
-            index = distances.argmin(1)
+            embeddings = self.embeddings.float()
+            distances = ((rows**2).sum(1, keepdim=True) - 2 * rows @ embeddings.t()
+                         + (embeddings**2).sum(1))
+            return rows, distances.argmin(1)
+
+    def look_up(self, index, z):
+        return self.embeddings[index].view(z.shape[0], *z.shape[2:], -1).movedim(-1, 1)
+
+    def forward(self, z):  # [b, dim, t, h, w]
+        rows, index = self.nearest(z)
+        with torch.autocast(rows.device.type, enabled=False):
             if self.training:
                 with torch.no_grad():
                     one_hot = functional.one_hot(index, len(self.n)).type_as(rows)
@@ -125,7 +171,7 @@ class Codebook(nn.Module):
                     total = self.n.sum()
                     weights = (self.n + 1e-7) / (total + len(self.n) * 1e-7) * total
                     self.embeddings.copy_(self.average / weights.unsqueeze(1))
-        e = self.embeddings[index].view(z.shape[0], *z.shape[2:], -1).movedim(-1, 1)
+        e = self.look_up(index, z)
         commitment = 0.25 * functional.mse_loss(z.float(), e.detach())
         return z + (e - z).detach(), commitment
 
@@ -153,6 +199,14 @@ class Vqvae(nn.Module):
         reconstruction = self.decoder(self.post_vq(z))
         return functional.mse_loss(reconstruction.float(), clips) / 0.06 + commitment
 
+    def encode(self, clips):
+        """The codes, [b t h w]."""
+        return self.codebook.nearest(self.pre_vq(self.encoder(clips)))[1]
+
+    def reconstruct(self, clips):
+        z = self.pre_vq(self.encoder(clips))
+        return self.decoder(self.post_vq(self.codebook.look_up(self.codebook.nearest(z)[1], z)))
+
 
 class PositionEmbedding(nn.Module):
     """One table an axis, concatenated."""
@@ -175,7 +229,7 @@ class LayerNorm(nn.LayerNorm):
     as autocast does it on a GPU."""
 
     def forward(self, x):
-        return super().forward(x.float())
+        return super().forward(x.to(torch.promote_types(self.weight.dtype, torch.bfloat16)))
 
 
 class GptBlock(nn.Module):
@@ -191,8 +245,20 @@ class GptBlock(nn.Module):
         y = self.norms[0](x)
         x = x + self.dropout(self.attention(y, y))
         x = x + self.dropout(self.cross(self.norms[1](x), memory))
+        return x + self.dropout(self.mlp(x))
+
+    def mlp(self, x):
         y = self.up(self.norms[2](x))
-        return x + self.dropout(self.down(y * torch.sigmoid(1.702 * y)))
+        return self.down(y * torch.sigmoid(1.702 * y))
+
+    def decode(self, x, cache, position, memory_kv):
+        """One token, x [b, 1, dim]; cache: keys and values [b, heads, all tokens, width]."""
+        y = self.norms[0](x)
+        for kept, new in zip(cache, self.attention.keys_and_values(y)):
+            kept[:, :, position:position + 1] = new
+        x = x + self.attention.decode(y, *(kept[:, :, :position + 1] for kept in cache))
+        x = x + self.cross.decode(self.norms[1](x), *memory_kv)
+        return x + self.mlp(x)
 
 
 class Resnet(nn.Module):
@@ -230,8 +296,36 @@ class Gpt(nn.Module):
         self.fc_out = nn.Linear(dim, codes, bias=False)
         nn.init.zeros_(self.fc_out.weight)
 
+    def memory(self, previous):
+        return self.memory_position(self.resnet(self.embeddings[previous])).flatten(1, 3)
+
+    def sample(self, previous):
+        """Codes [b, t h w] of the next clip, drawn one by one with cached keys and values."""
+        grid = previous.shape[1:]
+        dtype = self.fc_in.weight.dtype
+        memory = self.memory(previous)
+        memory_kv = [block.cross.keys_and_values(memory) for block in self.blocks]
+        tokens = grid.numel()
+        caches = []
+        for block in self.blocks:
+            shape = (len(previous), block.attention.heads, tokens,
+                     self.sos.numel() // block.attention.heads)
+            caches.append(tuple(memory.new_empty(shape, dtype=memory_kv[0][0].dtype)
+                                for _ in range(2)))
+        positions = self.position(self.sos.new_zeros(1, *grid, self.sos.numel())).flatten(1, 3)
+        codes = []
+        x = self.sos.expand(len(previous), 1, -1)
+        for i in range(tokens):
+            x = x.to(dtype) + positions[:, i:i + 1]
+            for block, cache, kv in zip(self.blocks, caches, memory_kv):
+                x = block.decode(x, cache, i, kv)
+            logits = self.fc_out(self.norm(x))[:, 0]
+            codes.append(torch.multinomial(torch.softmax(logits.float(), dim=-1), 1))
+            x = self.fc_in(self.embeddings[codes[-1]])
+        return torch.cat(codes, dim=1)
+
     def forward(self, previous, following):  # codes [b, t, h, w]
-        memory = self.memory_position(self.resnet(self.embeddings[previous])).flatten(1, 3)
+        memory = self.memory(previous)
         x = self.fc_in(self.embeddings[following]).flatten(1, 3)
         x = torch.cat([self.sos.to(x.dtype).expand(len(x), 1, -1), x[:, :-1]], dim=1)
         x = self.position(x.unflatten(1, following.shape[1:])).flatten(1, 3)
@@ -251,23 +345,27 @@ GPT_SIZES = {"study": ((4, 8, 8), 128, 1024, 240, 576, 8, 4),
              "tiny": ((2, 4, 4), 8, 32, 24, 24, 1, 4)}
 
 
+def vqvae_and_clips(model, preset, batch, device):
+    clip = VQVAE_SIZES[preset][0]
+    clips = torch.rand(batch, 3, *clip, device=device) - 0.5
+    return (model.to(device, memory_format=torch.channels_last_3d),
+            (clips.to(memory_format=torch.channels_last_3d),))
+
+
+def gpt_and_codes(model, preset, batch, device):
+    grid, _, codes = GPT_SIZES[preset][:3]
+    shape = (batch, *grid)
+    return model.to(device), (torch.randint(codes, shape, device=device),
+                              torch.randint(codes, shape, device=device))
+
+
 def make_vqvae(preset):
-    def make(batch, device):
-        clip = VQVAE_SIZES[preset][0]
-        model = Vqvae(*VQVAE_SIZES[preset][1:]).to(device, memory_format=torch.channels_last_3d)
-        clips = (torch.rand(batch, 3, *clip, device=device) - 0.5).to(
-            memory_format=torch.channels_last_3d)
-        return model, (clips,)
-    return make
+    return lambda batch, device: vqvae_and_clips(Vqvae(*VQVAE_SIZES[preset][1:]), preset, batch,
+                                                 device)
 
 
 def make_gpt(preset):
-    def make(batch, device):
-        grid, _, codes = GPT_SIZES[preset][:3]
-        shape = (batch, *grid)
-        return Gpt(*GPT_SIZES[preset]).to(device), (
-            torch.randint(codes, shape, device=device), torch.randint(codes, shape, device=device))
-    return make
+    return lambda batch, device: gpt_and_codes(Gpt(*GPT_SIZES[preset]), preset, batch, device)
 
 
 VQVAES = {preset: make_vqvae(preset) for preset in VQVAE_SIZES}

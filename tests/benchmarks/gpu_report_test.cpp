@@ -1,31 +1,10 @@
 #include "gpu_report.hpp"
 
-#include <unistd.h>
-
+#include "folder.hpp"
 #include "support/catch.hpp"
 
 namespace vid2vox::bench {
 namespace {
-
-/// A folder that is removed at the end.
-class Folder {
- public:
-  Folder() : path_(fs::temp_directory_path() / ("vid2vox-report-" + std::to_string(getpid()))) {
-    fs::remove_all(path_);
-    fs::create_directories(path_ / "bench");
-    fs::create_directories(path_ / "sanitizer");
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() { fs::remove_all(path_); }
-  void write(const std::string& name, const std::string& text) const {
-    std::ofstream(path_ / name) << text;
-  }
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 /// An entry as Google Benchmark writes it.
 std::string entry(const std::string& name, const std::string& aggregate, double time,

@@ -1,0 +1,368 @@
+#!/usr/bin/env python3
+"""PyTorch's and FAISS's times for what the benchmarks of the CPU backend measure.
+
+Writes JSON of Google Benchmark's form with names "<operation>/<precision>/<shape>/<who>", so that
+the report pairs them with ours. Of the ways in which PyTorch can do a thing (layout of activations,
+kind of attention, autocast or 16-bit weights) the fastest is looked for once and noted in the file
+of --variants. Where a library is missing, its entries say "not here". `--tiny` tries everything on
+small shapes.
+"""
+
+import argparse
+import json
+import math
+import os
+import re
+import sys
+
+from torch_rivals import Bench, Results, make_adam, relative_error
+
+PRECISIONS = ("fp32", "bf16")
+STRIDES = {"122": (1, 2, 2), "222": (2, 2, 2), "111": (1, 1, 1)}
+
+
+class Variants:
+    """Which way was fastest, by benchmark; kept in a file."""
+
+    def __init__(self, path, version):
+        self.path, self.version, self.chosen = path, version, {}
+        if path and os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                kept = json.load(file)
+            if kept.get("version") == version:
+                self.chosen = kept["chosen"]
+
+    def choose(self, name, ways, bench):
+        """ways: name -> prepare. Times each once after one call that is not timed."""
+        if len(ways) == 1:
+            return next(iter(ways))
+        if self.chosen.get(name) in ways:
+            return self.chosen[name]
+        seconds = {}
+        for way, prepare in ways.items():
+            try:
+                run = prepare()
+                run()
+                seconds[way] = min(bench.seconds(run, 1) for _ in range(1 if bench.tiny else 2))
+            except Exception as error:  # pylint: disable=broad-except
+                print(f"{name}: {way}: {type(error).__name__}: {error}"[:200])
+            run = None
+        if not seconds:
+            return next(iter(ways))
+        self.chosen[name] = min(seconds, key=seconds.get)
+        print(f"{name}:", ", ".join(f"{way} {s:.4g} s" for way, s in seconds.items()))
+        if self.path:
+            with open(self.path, "w", encoding="utf-8") as file:
+                json.dump({"version": self.version, "chosen": self.chosen}, file, indent=1)
+        return self.chosen[name]
+
+
+# --- Workloads ------------------------------------------------------------------------------------
+# Each yields (operation, precision, shape, ways); ways: name -> prepare; prepare() -> run.
+
+
+class Workloads:
+    def __init__(self, torch, tiny, compiled):
+        import videogpt_in_torch as compact  # pylint: disable=import-outside-toplevel
+        from videogpt_public import load_models  # pylint: disable=import-outside-toplevel
+        self.torch, self.tiny, self.compiled = torch, tiny, compiled
+        self.compact = compact
+        self.vqvaes, self.gpts, self.source = load_models()
+        self.layouts = {"channels_last": torch.channels_last_3d,
+                        "contiguous": torch.contiguous_format}
+        has_sdpa = hasattr(torch.nn.functional, "scaled_dot_product_attention")
+        self.attentions = ("sdpa", "explicit") if has_sdpa else ("explicit",)
+
+    def autocast(self, precision):
+        return self.torch.autocast("cpu", dtype=self.torch.bfloat16, enabled=precision == "bf16")
+
+    def dtype(self, precision):
+        return self.torch.bfloat16 if precision == "bf16" else self.torch.float32
+
+    def with_attention(self, kind, run):
+        def call():
+            self.compact.Settings.attention = kind
+            return run()
+        return call
+
+    def convolutions(self, precision):
+        torch, compact = self.torch, self.compact
+        for transposed, c_in, c_out, kernel, strides, grid in [
+                (False, 3, 240, 4, "222", (16, 128, 128)), (False, 240, 240, 4, "222", (8, 64, 64)),
+                (False, 240, 120, 3, "111", (4, 8, 8)), (True, 240, 240, 4, "122", (16, 32, 32)),
+                (True, 240, 3, 4, "122", (16, 64, 64))]:
+            shape = f"{c_in}_{c_out}_k{kernel}s{strides}_{'x'.join(map(str, grid))}"
+            small = (2, 8, 8) if self.tiny else grid
+
+            def prepare(layout, backward, transposed=transposed, c_in=c_in, c_out=c_out,
+                        kernel=kernel, strides=strides, small=small):
+                kind = compact.SamePadConvTranspose3d if transposed else compact.SamePadConv3d
+                layer = kind(c_in, c_out, kernel, STRIDES[strides])
+                layer = layer.to(self.dtype(precision), memory_format=self.layouts[layout])
+                x = torch.randn(1, c_in, *small, dtype=self.dtype(precision)).to(
+                    memory_format=self.layouts[layout])
+                if not backward:
+                    def forward():
+                        with torch.no_grad():
+                            return layer(x)
+                    return forward
+                x.requires_grad_(c_in != 3)
+                leaves = list(layer.parameters()) + ([x] if c_in != 3 else [])
+                y = layer(x)
+                dy = torch.randn_like(y)
+                return lambda: torch.autograd.grad(y, leaves, dy, retain_graph=True)
+
+            operation = "conv_transpose3d" if transposed else "conv3d"
+            for backward, suffix in [(False, "_forward"), (True, "_gradients")]:
+                yield operation + suffix, shape, {
+                    layout: lambda prepare=prepare, layout=layout, backward=backward:
+                    prepare(layout, backward) for layout in self.layouts}
+
+    def layer_ways(self, precision, layer, x, call):
+        """Forward and forward-and-backward of a layer of attention, in its two ways."""
+        torch = self.torch
+        layer = layer.to(self.dtype(precision))
+        x = x.to(self.dtype(precision)).requires_grad_()
+        dy = torch.randn_like(x)
+        leaves = [x, *layer.parameters()]
+
+        def forward():
+            with torch.no_grad():
+                return call(layer, x)
+
+        def both():
+            return torch.autograd.grad(call(layer, x), leaves, dy)
+
+        for name, run in [("_forward", forward), ("_with_backward", both)]:
+            yield name, {kind: lambda kind=kind, run=run: self.with_attention(kind, run)
+                         for kind in self.attentions}
+
+    def attention(self, precision):
+        torch, compact = self.torch, self.compact
+        for grid in [(4, 8, 8), (4, 16, 16)]:
+            channels = 16 if self.tiny else 240
+            x = torch.randn(1, channels, *grid).to(memory_format=torch.channels_last_3d)
+            for suffix, ways in self.layer_ways(precision, compact.AxialBlock(channels, 2), x,
+                                                lambda layer, x: layer(x)):
+                yield "axial_block" + suffix, "x".join(map(str, grid)) + "x240", ways
+        dim, tokens = (16, 32) if self.tiny else (576, 1024)
+        layer = compact.MultiHeadAttention(dim, dim, 4, causal=True)
+        for suffix, ways in self.layer_ways(precision, layer, torch.randn(1, tokens, dim),
+                                            lambda layer, x: layer(x, x)):
+            yield "causal_attention" + suffix, "1024x576", ways
+
+    def codebook(self, precision):
+        if precision != "fp32":
+            return
+        torch = self.torch
+        for shape in ["65536x128x1024", "4096x256x2048"]:
+            z, embeddings = codebook_data(torch, shape, self.tiny)
+
+            def formula(z=z, embeddings=embeddings):
+                distances = torch.addmm((embeddings**2).sum(1), z, embeddings.t(), alpha=-2)
+                return distances.argmin(1)
+
+            def cdist(z=z, embeddings=embeddings):
+                return torch.cdist(z, embeddings).argmin(1)
+
+            yield "nearest_code", shape, {"formula": lambda run=formula: run,
+                                          "cdist": lambda run=cdist: run}
+
+    def preset(self):
+        return "tiny" if self.tiny else "study"
+
+    def inference(self, precision, model, call):
+        """Without gradients; bf16 by autocast or with 16-bit weights."""
+        torch = self.torch
+        model.eval()
+        casts = ("autocast", "cast") if precision == "bf16" else ("plain",)
+
+        def prepare(cast):
+            used = model.to(torch.bfloat16) if cast == "cast" else model.float()
+
+            def run():
+                with torch.inference_mode(), self.autocast(
+                        precision if cast == "autocast" else "fp32"):
+                    return call(used, torch.bfloat16 if cast == "cast" else torch.float32)
+            return run
+
+        return {cast: lambda cast=cast: prepare(cast) for cast in casts}
+
+    def spread(self, ways, layouts=("as_made",)):
+        """ways x layouts x kinds of attention."""
+        return {f"{way}+{layout}+{kind}":
+                lambda prepare=prepare, layout=layout, kind=kind:
+                self.with_attention(kind, prepare(layout) if layouts[0] != "as_made" else prepare())
+                for way, prepare in ways.items() for layout in layouts for kind in self.attentions}
+
+    def vqvae_inference(self, precision):
+        for operation, method in [("vqvae_encode", "encode"), ("vqvae_reconstruct", "reconstruct")]:
+            def ways_of(layout, method=method):
+                model, (clips,) = self.vqvaes[self.preset()](1, "cpu")
+                model.to(memory_format=self.layouts[layout])
+                clips = clips.contiguous(memory_format=self.layouts[layout])
+                return self.inference(precision, model,
+                                      lambda m, dtype: getattr(m, method)(clips.to(dtype)))
+
+            casts = ("autocast", "cast") if precision == "bf16" else ("plain",)
+            ways = {cast: lambda layout, cast=cast, ways_of=ways_of: ways_of(layout)[cast]()
+                    for cast in casts}
+            yield operation, "study_batch1", self.spread(ways, tuple(self.layouts))
+
+    def training(self, precision, make, batch, layout=None):
+        torch = self.torch
+
+        def prepare(compiled=False):
+            model, inputs = make(batch, "cpu")
+            if layout is not None:
+                model.to(memory_format=self.layouts[layout])
+                inputs = tuple(x.contiguous(memory_format=self.layouts[layout]) for x in inputs)
+            model.train()
+            optimizer = make_adam(torch, model.parameters())
+            forward = torch.compile(model) if compiled else model
+
+            def step():
+                optimizer.zero_grad(set_to_none=True)
+                with self.autocast(precision):
+                    loss = forward(*inputs)
+                loss.backward()
+                optimizer.step()
+                if not math.isfinite(float(loss.detach())):
+                    raise RuntimeError("the loss is not a finite number")
+                return loss
+            return step
+
+        ways = {"eager": prepare}
+        if self.compiled:
+            ways["compiled"] = lambda: prepare(True)
+        return ways
+
+    def vqvae_training(self, precision):
+        for batch in (1, 2):
+            ways = {}
+            for layout in self.layouts:
+                steps = self.training(precision, self.vqvaes[self.preset()], batch, layout)
+                ways.update({f"{layout}+{way}": run for way, run in self.spread(steps).items()})
+            yield "vqvae_train_step", f"study_batch{batch}", ways
+
+    def gpt_training(self, precision):
+        for batch in (1, 4):
+            yield "gpt_train_step", f"study_batch{batch}", self.spread(
+                self.training(precision, self.gpts[self.preset()], batch))
+
+    def gpt_sampling(self, precision):
+        for batch in (1, 4):
+            def ways_of(batch=batch):
+                model, (previous, _) = self.gpts[self.preset()](batch, "cpu")
+                return self.inference(precision, model, lambda m, _: m.sample(previous))
+
+            casts = ("autocast", "cast") if precision == "bf16" else ("plain",)
+            ways = {cast: lambda cast=cast, ways_of=ways_of: ways_of()[cast]() for cast in casts}
+            yield "gpt_sample_clip", f"study_batch{batch}", self.spread(ways)
+
+    def all(self):
+        for part in [self.convolutions, self.attention, self.codebook, self.vqvae_inference,
+                     self.vqvae_training, self.gpt_training, self.gpt_sampling]:
+            for precision in PRECISIONS:
+                for operation, shape, ways in part(precision):
+                    yield f"{operation}/{precision}/{shape}", ways
+
+
+def codebook_data(numbers, shape, tiny):
+    """Rows around codes, as ours; `numbers`: torch."""
+    rows, dim, codes = (512, 16, 32) if tiny else map(int, shape.split("x"))
+    embeddings = numbers.randn(codes, dim)
+    choice = numbers.randint(codes, (rows,))
+    return embeddings[choice] + 0.5 * numbers.randn(rows, dim), embeddings
+
+
+def bench_faiss(torch, bench, matches, threads):
+    """The same search by FAISS's exact index, checked against float64."""
+    for shape in ["65536x128x1024", "4096x256x2048"]:
+        name = f"nearest_code/fp32/{shape}/faiss"
+        if not matches(name):
+            continue
+        try:
+            import faiss  # pylint: disable=import-outside-toplevel,import-error
+        except ImportError:
+            bench.results.add(name, error_occurred=True, error_message="not here")
+            continue
+        faiss.omp_set_num_threads(threads)
+        bench.results.data["context"]["faiss"] = faiss.__version__
+        z, embeddings = codebook_data(torch, shape, bench.tiny)
+
+        def prepare(z=z.numpy(), embeddings=embeddings.numpy()):
+            index = faiss.IndexFlatL2(embeddings.shape[1])
+            index.add(embeddings)
+            return lambda: index.search(z, 1)[1][:, 0]
+
+        def check(found, z=z, embeddings=embeddings):
+            part = slice(0, 256)
+            right = torch.cdist(z[part].double(), embeddings.double()).argmin(1)
+            wrong = (torch.from_numpy(found[part]) != right).sum()
+            return float(wrong), 0
+
+        bench.time(name, prepare, check)
+
+
+def check_modules(torch, workloads):
+    """The shortcuts of videogpt_in_torch.py against VideoGPT's way, which pads: relative error."""
+    compact, functional = workloads.compact, torch.nn.functional
+    worst = 0.0
+    for strides in STRIDES.values():
+        kernel = 4 if max(strides) > 1 else 3
+        pad = compact.pads((kernel,) * 3, strides)
+        x = torch.randn(1, 5, 4, 8, 8)
+        for kind in (compact.SamePadConv3d, compact.SamePadConvTranspose3d):
+            layer = kind(5, 6, kernel, strides)
+            inner = layer.convt if hasattr(layer, "convt") else layer.conv
+            padded = functional.pad(x, pad)
+            right = (functional.conv_transpose3d(padded, inner.weight, inner.bias, strides,
+                                                 kernel - 1)
+                     if hasattr(layer, "convt") else
+                     functional.conv3d(padded, inner.weight, inner.bias, strides))
+            worst = max(worst, relative_error(layer(x), right))
+    if not worst < 1e-5:
+        raise RuntimeError(f"the compact modules differ from VideoGPT's by {worst}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--filter", default=".", help="of the names, those that this matches")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--min-time", type=float, default=0.2, help="seconds of timed calls")
+    parser.add_argument("--variants", default="", help="file of the fastest ways")
+    parser.add_argument("--compile", action="store_true", help="torch.compile is a way too")
+    parser.add_argument("--tiny", action="store_true", help="small shapes, to try the program")
+    options = parser.parse_args()
+    results = Results(options.out)
+    try:
+        import torch  # pylint: disable=import-outside-toplevel
+    except ImportError as error:
+        results.skip(f"not here: {error}")
+        return 0
+    torch.manual_seed(0)
+    torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)
+    workloads = Workloads(torch, options.tiny, options.compile)
+    with torch.no_grad():
+        check_modules(torch, workloads)
+    variants = Variants(options.variants, f"{torch.__version__} {workloads.source}")
+    results.data["context"].update(torch=torch.__version__, videogpt=workloads.source,
+                                   torch_threads=torch.get_num_threads(), torch_variants={})
+    bench = Bench(torch, "cpu", results, options.tiny, warm_ups=1, repetitions=1,
+                  region_seconds=options.min_time)
+    matches = re.compile(options.filter).search
+    for name, ways in workloads.all():
+        name += "/torch"
+        if matches(name):
+            way = variants.choose(name, ways, bench)
+            results.data["context"]["torch_variants"][name] = way
+            bench.time(name, ways[way])
+    bench_faiss(torch, bench, matches, options.threads)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
