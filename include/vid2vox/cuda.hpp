@@ -6,6 +6,7 @@
 
 #include "vid2vox/backend/cuda/adam.hpp"
 #include "vid2vox/backend/cuda/attention.hpp"
+#include "vid2vox/backend/cuda/attention_cudnn.hpp"
 #include "vid2vox/backend/cuda/axial_attention.hpp"
 #include "vid2vox/backend/cuda/codebook.hpp"
 #include "vid2vox/backend/cuda/columns.hpp"

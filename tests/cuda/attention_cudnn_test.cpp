@@ -1,4 +1,6 @@
 // Which attention cuDNN takes, and what it computes.
+#include "vid2vox/backend/cuda/attention_cudnn.hpp"
+
 #include <cstring>
 #include <iostream>
 #include <optional>

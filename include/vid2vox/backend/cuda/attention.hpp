@@ -17,7 +17,7 @@ inline constexpr std::size_t kLargestAttentionHead = 144;
 
 /// Who computes full attention.
 enum class AttentionEngine : std::uint8_t {
-  kChoose,  // cuDNN where it may (cudnn_computes) and has a plan on this device, else kOwn
+  kChoose,  // cuDNN where it may (attention_cudnn.hpp) and has a plan on this device, else kOwn
   kOwn,     // our kernels
   kCudnn,   // cuDNN; an Error where it cannot
 };
@@ -91,46 +91,6 @@ struct AttentionParams {
 void launch_attention_forward(const AttentionParams& params, Stream stream);
 /// d_q, d_k, d_v; writes `statistics`.
 void launch_attention_backward(const AttentionParams& params, Stream stream);
-
-/// The same by cuDNN, for problems that `cudnn_computes` allows. False, and nothing is done, where
-/// cuDNN has no plan on this device (none for heads wider than 128 backward on an A100), or wants
-/// too much memory.
-bool launch_attention_forward_by_cudnn(const AttentionParams& params, Stream stream);
-bool launch_attention_backward_by_cudnn(const AttentionParams& params, Stream stream);
-
-/// cuDNN's widths are multiples of this; other widths of values are padded with zeros, which
-/// changes no sum.
-inline constexpr int kCudnnWidthStep = 8;
-
-/// Whether cuDNN's attention is the same function as ours here, and worth a plan of its own. Where
-/// weights are dropped it is not: its masks are not those of the CPU backend.
-inline bool cudnn_computes(const AttentionParams& p) {
-  constexpr std::int64_t kVectorBytes = 16;  // its kernels read and write nothing smaller
-  // A plan takes a good part of a second to make, and one is made for each number of rows: not for
-  // the lengths that sampling goes through. Backward, cuDNN to 9.15 is wrong for other numbers of
-  // keys unless they are masked.
-  constexpr int kRowStep = 128;
-  constexpr std::int64_t kLargestSequences = 65535;  // CUDA's limit of a grid's second axis
-  if (p.number_type == NumberType::kFloat32 || p.dropout) return false;
-  if (p.queries.rows % kRowStep != 0 || p.keys.rows % kRowStep != 0) return false;
-  if (p.batch * p.heads > kLargestSequences || p.queries.width % kCudnnWidthStep != 0) return false;
-  const auto element = static_cast<std::int64_t>(size_of(p.number_type));
-  for (const AttentionRows* at : {&p.queries, &p.keys, &p.values, &p.outputs}) {
-    if (at->batch_stride != at->rows * at->row_stride) return false;  // a cache with more room
-    // Padding makes copies of rows that lie side by side.
-    const bool packed = at->row_stride == std::int64_t{p.heads} * at->width;
-    if (at->width % kCudnnWidthStep != 0 && !packed) return false;
-    if (at->width % kCudnnWidthStep == 0 && at->row_stride * element % kVectorBytes != 0) {
-      return false;
-    }
-  }
-  for (const void* pointer :
-       {p.q, p.k, p.v, p.d_o, static_cast<const void*>(p.o), static_cast<const void*>(p.d_q),
-        static_cast<const void*>(p.d_k), static_cast<const void*>(p.d_v)}) {
-    if (reinterpret_cast<std::uintptr_t>(pointer) % kVectorBytes != 0) return false;
-  }
-  return true;
-}
 
 /// Parameters of a geometry without pointers. Throws an Error for what the kernels cannot do.
 inline AttentionParams attention_params(const ops::AttentionGeometry& g, NumberType type) {

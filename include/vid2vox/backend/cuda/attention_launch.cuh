@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <string>
 
+#include "vid2vox/backend/cuda/attention_cudnn.hpp"
 #include "vid2vox/backend/cuda/attention_kernel.cuh"
 
 namespace vid2vox::backend::cuda {

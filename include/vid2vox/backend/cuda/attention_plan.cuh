@@ -4,7 +4,7 @@
 #include <optional>
 #include <utility>
 
-#include "vid2vox/backend/cuda/attention.hpp"
+#include "vid2vox/backend/cuda/attention_cudnn.hpp"
 #include "vid2vox/backend/cuda/cudnn_graph.cuh"
 
 // cuDNN's plans for full attention, for any device of which cuDNN's description is at hand. The

@@ -1,5 +1,5 @@
 // Stands in for cuDNN's attention where kernels run without a GPU: it has no plan, so ours run.
-#include "vid2vox/backend/cuda/attention.hpp"
+#include "vid2vox/backend/cuda/attention_cudnn.hpp"
 
 namespace vid2vox::backend::cuda {
 
