@@ -52,11 +52,15 @@ TEST_CASE("a VQ-VAE on the GPU trains like the float64 one on the CPU") {
   CHECK(train_vqvae<fp32, cuda>(kSteps).parameters == ours.parameters);
 }
 
+/// Steps that rounding changes little. Then rows on a near tie take other codes, codes restart from
+/// other rows, and the losses of two precisions differ by percents, on the CPU as well.
+constexpr int kCloseSteps = 2;
+
 TEMPLATE_TEST_CASE("a VQ-VAE in 16 bits trains on the GPU like one in 16 bits on the CPU", "", bf16,
                    fp16) {
-  const Trained reference = train_vqvae<fp64, cpu>(kSteps);
-  CHECK(loss_error(train_vqvae<TestType, cuda>(kSteps), reference) <=
-        2 * loss_error(train_vqvae<TestType, cpu>(kSteps), reference) + kHalfUnit<TestType>);
+  const Trained reference = train_vqvae<fp64, cpu>(kCloseSteps);
+  CHECK(loss_error(train_vqvae<TestType, cuda>(kCloseSteps), reference) <=
+        2 * loss_error(train_vqvae<TestType, cpu>(kCloseSteps), reference) + kHalfUnit<TestType>);
 }
 
 /// Steps with another learning rate each time, and an evaluation between them.
@@ -83,8 +87,8 @@ TEMPLATE_TEST_CASE("a VQ-VAE's recorded steps leave the bits of steps that are s
 }
 
 TEST_CASE("a VQ-VAE with TF32 products trains on the GPU close to float64") {
-  constexpr double kUnits = 24;  // that the losses of these few layers err by
-  CHECK(loss_error(train_vqvae<tf32, cuda>(kSteps), train_vqvae<fp64, cpu>(kSteps)) <
+  constexpr double kUnits = 2;  // that the losses of these few layers err by
+  CHECK(loss_error(train_vqvae<tf32, cuda>(kCloseSteps), train_vqvae<fp64, cpu>(kCloseSteps)) <
         kUnits * kHalfUnit<tf32>);
 }
 
