@@ -21,6 +21,10 @@ TEST_CASE("for_each_element walks PyTorch's order over any strides") {
   CHECK(positions == std::vector<std::size_t>{0, 1, 2, 3, 4, 5});
   CHECK(offsets == std::vector<std::size_t>{10, 12, 14, 11, 13, 15});
   CHECK(info.size() == 6);
+  // A part of them, from the middle of a row.
+  offsets.clear();
+  for_each_element(info, 2, 5, [&](std::size_t, std::size_t offset) { offsets.push_back(offset); });
+  CHECK(offsets == std::vector<std::size_t>{14, 11, 13});
 }
 
 TEST_CASE("a scalar has one element, an empty tensor none") {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "vid2vox/core/accumulate.hpp"
+#include "vid2vox/core/parallel.hpp"
 #include "vid2vox/core/random.hpp"
 
 namespace vid2vox {
@@ -46,12 +47,17 @@ struct TensorInfo {
   }
 };
 
-/// Calls body(position in PyTorch's order, offset in the flat buffer) for every element.
+/// Calls body(position in PyTorch's order, offset in the flat buffer) for the elements [begin,
+/// end).
 template <class Body>
-void for_each_element(const TensorInfo& info, const Body& body) {
+void for_each_element(const TensorInfo& info, std::size_t begin, std::size_t end,
+                      const Body& body) {
+  if (begin >= end) return;
   std::vector<std::size_t> index(info.shape.size(), 0);
-  const std::size_t count = info.size();
-  for (std::size_t position = 0; position < count; ++position) {
+  for (std::size_t axis = index.size(), rest = begin; axis-- > 0; rest /= info.shape[axis]) {
+    index[axis] = rest % info.shape[axis];
+  }
+  for (std::size_t position = begin; position < end; ++position) {
     std::size_t offset = info.offset;
     for (std::size_t axis = 0; axis < index.size(); ++axis) {
       offset += index[axis] * info.stride[axis];
@@ -62,6 +68,12 @@ void for_each_element(const TensorInfo& info, const Body& body) {
       index[axis] = 0;
     }
   }
+}
+
+/// The same for all elements.
+template <class Body>
+void for_each_element(const TensorInfo& info, const Body& body) {
+  for_each_element(info, 0, info.size(), body);
 }
 
 /// Row-major strides of a shape.
@@ -142,30 +154,34 @@ std::vector<TensorInfo> tensor_list(const std::string& prefix = "") {
   return list;
 }
 
+/// The initial value of the element at a position.
+inline double initial_value(const Initializer& initializer, const RandomKey& key,
+                            std::size_t position) {
+  switch (initializer.kind) {
+    case Initializer::Kind::kZeros:
+      break;
+    case Initializer::Kind::kOnes:
+      return 1;
+    case Initializer::Kind::kNormal:
+      return initializer.scale * key.normal(position);
+    case Initializer::Kind::kUniform:
+      return initializer.scale * (2 * key.uniform(position) - 1);
+  }
+  return 0;
+}
+
 /// Fills parameters and buffers, in the host's memory, with their initial values; the same values
 /// for a seed whatever the precision, the order of tensors or the number of threads.
 template <class Layer, class T>
 void initialize(T* parameters, T* buffers, std::uint64_t seed) {
+  constexpr std::size_t kGrain = 1 << 14;
   Layer::visit_tensors(Scope{}, [&](const TensorInfo& info) {
     T* base = info.storage == TensorInfo::Storage::kParameter ? parameters : buffers;
     const RandomKey key{seed, 0, stream_of(info.name)};
-    for_each_element(info, [&](std::size_t position, std::size_t offset) {
-      double value = 0;
-      switch (info.initializer.kind) {
-        case Initializer::Kind::kZeros:
-          value = 0;
-          break;
-        case Initializer::Kind::kOnes:
-          value = 1;
-          break;
-        case Initializer::Kind::kNormal:
-          value = info.initializer.scale * key.normal(position);
-          break;
-        case Initializer::Kind::kUniform:
-          value = info.initializer.scale * (2 * key.uniform(position) - 1);
-          break;
-      }
-      base[offset] = static_cast<T>(value);
+    parallel_ranges(info.size(), kGrain, [&](std::size_t begin, std::size_t end) {
+      for_each_element(info, begin, end, [&](std::size_t position, std::size_t offset) {
+        base[offset] = static_cast<T>(initial_value(info.initializer, key, position));
+      });
     });
   });
 }
