@@ -155,10 +155,10 @@ __device__ __forceinline__ void merge_team(Softmax& softmax, float* shared) {
   }
 }
 
-/// One row: its loss in all threads of the team, and its gradient if it is wanted.
+/// One row: its loss in all threads of the team, and factor times its gradient if it is wanted.
 template <class T, int kTeam>
 __device__ __forceinline__ double cross_entropy_row(const CrossEntropyWork& p, std::size_t row,
-                                                    bool aligned, float* shared) {
+                                                    float factor, bool aligned, float* shared) {
   const T* logits = static_cast<const T*>(p.logits) + row * p.classes;
   const int classes = static_cast<int>(p.classes);
   const int lane = static_cast<int>(threadIdx.x) % kTeam;
@@ -174,7 +174,6 @@ __device__ __forceinline__ double cross_entropy_row(const CrossEntropyWork& p, s
   merge_team<kTeam>(softmax, shared);
   if constexpr (kTeam == kWarp) __syncwarp();  // target_logit has been read: d_logits may be logits
   if (p.d_logits != nullptr) {
-    const float factor = scaled(p.gradient_factor, p.scale);
     T* gradient = static_cast<T*>(p.d_logits) + row * p.classes;
     for (int first = lane * kPack; first < classes; first += kTeam * kPack) {
       const int count = classes - first < kPack ? classes - first : kPack;
@@ -199,12 +198,13 @@ __global__ void __launch_bounds__(kLossThreads) cross_entropy_kernel(CrossEntrop
   VID2VOX_SHARED(double, sums, kTeams);
   const bool aligned =
       p.classes % kPackSize<T> == 0 && is_aligned(p.logits) && is_aligned(p.d_logits);
+  const float factor = scaled(p.gradient_factor, p.scale);
   const int team = static_cast<int>(threadIdx.x) / kTeam;
   const std::size_t first = std::size_t{blockIdx.x} * p.piece_rows;
   const std::size_t end = first + p.piece_rows < p.rows ? first + p.piece_rows : p.rows;
   double sum = 0;
   for (std::size_t row = first + team; row < end; row += kTeams) {
-    sum += cross_entropy_row<T, kTeam>(p, row, aligned, shared);
+    sum += cross_entropy_row<T, kTeam>(p, row, factor, aligned, shared);
   }
   if (threadIdx.x % kTeam == 0) sums[team] = sum;
   __syncthreads();
