@@ -33,7 +33,7 @@ class Variants:
                 self.chosen = kept["chosen"]
 
     def choose(self, name, ways, bench):
-        """ways: name -> prepare. Times each once after one call that is not timed."""
+        """ways: name -> prepare. The best of as many calls of each as take a second, after one."""
         if len(ways) == 1:
             return next(iter(ways))
         if self.chosen.get(name) in ways:
@@ -43,7 +43,9 @@ class Variants:
             try:
                 run = prepare()
                 run()
-                seconds[way] = min(bench.seconds(run, 1) for _ in range(1 if bench.tiny else 2))
+                first = bench.seconds(run, 1)
+                more = min(10, int(bench.region_seconds / max(first, 1e-6)))
+                seconds[way] = min([first] + [bench.seconds(run, 1) for _ in range(more)])
             except Exception as error:  # pylint: disable=broad-except
                 print(f"{name}: {way}: {type(error).__name__}: {error}"[:200])
             run = None
@@ -171,43 +173,39 @@ class Workloads:
     def preset(self):
         return "tiny" if self.tiny else "study"
 
-    def inference(self, precision, model, call):
-        """Without gradients; bf16 by autocast or with 16-bit weights."""
+    def with_attentions(self, ways):
+        """Every way with each kind of attention."""
+        return {f"{way}+{kind}": lambda prepare=prepare, kind=kind:
+                self.with_attention(kind, prepare())
+                for way, prepare in ways.items() for kind in self.attentions}
+
+    def casts(self, precision):
+        return ("autocast", "cast") if precision == "bf16" else ("plain",)
+
+    def inference(self, precision, cast, model, call):
+        """Without gradients; 16 bits by autocast or with 16-bit weights. call(model, type)."""
         torch = self.torch
-        model.eval()
-        casts = ("autocast", "cast") if precision == "bf16" else ("plain",)
+        dtype = torch.bfloat16 if cast == "cast" else torch.float32
+        model = model.eval().to(dtype)
 
-        def prepare(cast):
-            used = model.to(torch.bfloat16) if cast == "cast" else model.float()
-
-            def run():
-                with torch.inference_mode(), self.autocast(
-                        precision if cast == "autocast" else "fp32"):
-                    return call(used, torch.bfloat16 if cast == "cast" else torch.float32)
-            return run
-
-        return {cast: lambda cast=cast: prepare(cast) for cast in casts}
-
-    def spread(self, ways, layouts=("as_made",)):
-        """ways x layouts x kinds of attention."""
-        return {f"{way}+{layout}+{kind}":
-                lambda prepare=prepare, layout=layout, kind=kind:
-                self.with_attention(kind, prepare(layout) if layouts[0] != "as_made" else prepare())
-                for way, prepare in ways.items() for layout in layouts for kind in self.attentions}
+        def run():
+            with torch.inference_mode(), self.autocast("fp32" if cast == "cast" else precision):
+                return call(model, dtype)
+        return run
 
     def vqvae_inference(self, precision):
         for operation, method in [("vqvae_encode", "encode"), ("vqvae_reconstruct", "reconstruct")]:
-            def ways_of(layout, method=method):
+            def prepare(cast, layout, method=method):
                 model, (clips,) = self.vqvaes[self.preset()](1, "cpu")
                 model.to(memory_format=self.layouts[layout])
                 clips = clips.contiguous(memory_format=self.layouts[layout])
-                return self.inference(precision, model,
+                return self.inference(precision, cast, model,
                                       lambda m, dtype: getattr(m, method)(clips.to(dtype)))
 
-            casts = ("autocast", "cast") if precision == "bf16" else ("plain",)
-            ways = {cast: lambda layout, cast=cast, ways_of=ways_of: ways_of(layout)[cast]()
-                    for cast in casts}
-            yield operation, "study_batch1", self.spread(ways, tuple(self.layouts))
+            yield operation, "study_batch1", self.with_attentions({
+                f"{layout}+{cast}": lambda cast=cast, layout=layout, prepare=prepare:
+                prepare(cast, layout)
+                for layout in self.layouts for cast in self.casts(precision)})
 
     def training(self, precision, make, batch, layout=None):
         torch = self.torch
@@ -235,30 +233,30 @@ class Workloads:
         ways = {"eager": prepare}
         if self.compiled:
             ways["compiled"] = lambda: prepare(True)
-        return ways
+        return self.with_attentions(ways)
 
     def vqvae_training(self, precision):
         for batch in (1, 2):
             ways = {}
             for layout in self.layouts:
                 steps = self.training(precision, self.vqvaes[self.preset()], batch, layout)
-                ways.update({f"{layout}+{way}": run for way, run in self.spread(steps).items()})
+                ways.update({f"{layout}+{way}": run for way, run in steps.items()})
             yield "vqvae_train_step", f"study_batch{batch}", ways
 
     def gpt_training(self, precision):
         for batch in (1, 4):
-            yield "gpt_train_step", f"study_batch{batch}", self.spread(
-                self.training(precision, self.gpts[self.preset()], batch))
+            yield "gpt_train_step", f"study_batch{batch}", self.training(
+                precision, self.gpts[self.preset()], batch)
 
     def gpt_sampling(self, precision):
         for batch in (1, 4):
-            def ways_of(batch=batch):
+            def prepare(cast, batch=batch):
                 model, (previous, _) = self.gpts[self.preset()](batch, "cpu")
-                return self.inference(precision, model, lambda m, _: m.sample(previous))
+                return self.inference(precision, cast, model, lambda m, _: m.sample(previous))
 
-            casts = ("autocast", "cast") if precision == "bf16" else ("plain",)
-            ways = {cast: lambda cast=cast, ways_of=ways_of: ways_of()[cast]() for cast in casts}
-            yield "gpt_sample_clip", f"study_batch{batch}", self.spread(ways)
+            yield "gpt_sample_clip", f"study_batch{batch}", self.with_attentions({
+                cast: lambda cast=cast, prepare=prepare: prepare(cast)
+                for cast in self.casts(precision)})
 
     def all(self):
         for part in [self.convolutions, self.attention, self.codebook, self.vqvae_inference,

@@ -61,7 +61,7 @@ const Json& find(const Json& benchmarks, const std::string& name) {
   return benchmarks;
 }
 
-TEST_CASE("ratios are medians over the rounds; shares are of the fastest product") {
+TEST_CASE("ratios are medians over the rounds, and shares are of the fastest product") {
   const Folder folder;
   write_rounds(folder);
   const Json report = cpu_report(folder.path());
@@ -119,7 +119,7 @@ TEST_CASE("the table has a row for each rival, with the engines side by side") {
                     "torch bf16 | 60.0 ms | 1.50x | - |\n") != std::string::npos);
 }
 
-TEST_CASE("memory is a share of the smallest rival's; compiling is within its budget or not") {
+TEST_CASE("memory is a share of the smallest rival's, and compiling is within its budget or not") {
   const Folder folder;
   const std::string step = "vqvae_train_step_memory/fp32/study_batch1/";
   folder.write("memory/a.json", file({entry(step + "ours_eigen", 1, R"(, "peak_bytes": 1e9)")}));
