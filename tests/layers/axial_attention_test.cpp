@@ -3,6 +3,7 @@
 #include "layers/gradients.hpp"
 #include "support/reference.hpp"
 #include "vid2vox/backend/cpu/axial_attention.hpp"
+#include "vid2vox/backend/cpu/matrix_product.hpp"
 #include "vid2vox/backend/cpu/memory.hpp"
 #include "vid2vox/backend/cpu/pointwise.hpp"
 

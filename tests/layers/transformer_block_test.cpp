@@ -2,6 +2,7 @@
 
 #include "layers/gradients.hpp"
 #include "vid2vox/backend/cpu/attention.hpp"
+#include "vid2vox/backend/cpu/matrix_product.hpp"
 #include "vid2vox/backend/cpu/memory.hpp"
 #include "vid2vox/backend/cpu/norm.hpp"
 #include "vid2vox/layers/repeat.hpp"

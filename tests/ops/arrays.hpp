@@ -73,6 +73,20 @@ void check_accuracy(const Buffer<T>& ours, const Buffer<T>& naive, const Buffer<
   CHECK(error <= allowed);
 }
 
+template <class To, class From>
+Buffer<To> converted(const Buffer<From>& from) {
+  Buffer<To> to(from.size());
+  std::transform(from.begin(), from.end(), to.begin(), [](From x) { return static_cast<To>(x); });
+  return to;
+}
+
+/// The same rule for a result in T, of 16 bits or more, that was summed in A: the naive result is
+/// rounded to T too.
+template <class T, class A>
+void check_rounded(const Buffer<T>& ours, const Buffer<A>& naive, const Buffer<double>& exact) {
+  check_accuracy(converted<A>(ours), converted<A>(converted<T>(naive)), exact);
+}
+
 template <class T>
 bool same_bits(const Buffer<T>& a, const Buffer<T>& b) {
   return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin());

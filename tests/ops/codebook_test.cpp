@@ -53,6 +53,28 @@ TEST_CASE("the nearest code is exact on Gaussian data") {
   check_exact<float>(129, 1, 33, 1, 0);
   check_exact<float>(10, 3, 1, 1, 0);
   check_exact<double>(200, 16, 64, 1, 0);
+  // Odd numbers of rows, codes and dimensions around what is handled at a time.
+  for (const std::size_t rows : {1U, 15U, 47U, 48U, 49U}) check_exact<float>(rows, 17, 9, 1, 0);
+  for (const std::size_t codes : {2U, 8U, 15U, 17U}) check_exact<float>(50, 128, codes, 1, 0);
+}
+
+TEST_CASE("the nearest code is exact where every row has several within the rounding error") {
+  constexpr std::size_t kDim = 33;
+  const auto base = normal<float>(10 * kDim, "e");
+  const auto noise = normal<float>(90 * kDim, "noise", 1e-7);
+  Buffer<float> e(90 * kDim);
+  for (std::size_t i = 0; i < e.size(); ++i) e[i] = base[i % base.size()] + noise[i];
+  const auto z = normal<float>(100 * kDim, "z");
+  CHECK(nearest(kDim, z, e) == brute_force(kDim, z, e));
+}
+
+TEST_CASE("numbers whose squares overflow are no error") {
+  auto z = normal<float>(60 * 4, "z");
+  auto e = normal<float>(9 * 4, "e");
+  z[50 * 4] = 1e25F;
+  CHECK(nearest(4, z, e) == brute_force(4, z, e));
+  for (float& value : e) value *= 1e22F;
+  CHECK(nearest(4, z, e) == brute_force(4, z, e));
 }
 
 TEST_CASE("the nearest code is exact where all share a large mean") {
@@ -148,6 +170,40 @@ TEST_CASE("the search gives the same codes with any number of threads") {
   };
   CHECK(run(1) == run(2));
   CHECK(run(1) == run(3));
+}
+
+TEST_CASE("the update keeps its bits with any number of threads") {
+  constexpr std::size_t kDim = 70;
+  constexpr std::size_t kCodes = 12;
+  const auto z = normal<float>(600 * kDim, "z");
+  const auto e = normal<float>(kCodes * kDim, "e");
+  const auto index = nearest(kDim, z, e);
+  const auto run = [&](int threads) {
+    const testing::Threads set(threads);
+    Buffer<float> n(kCodes, 20);
+    Buffer<float> average = e;
+    Buffer<float> embeddings = e;
+    Book::update(index.size(), kDim, kCodes, index.data(), z.data(), n.data(), average.data(),
+                 embeddings.data(), RandomKey{1, 2, 3});
+    return embeddings;
+  };
+  const auto one = run(1);
+  CHECK(testing::same_bits(one, run(2)));
+  CHECK(testing::same_bits(one, run(3)));
+  // The moving average by its definition, of a code that is not drawn anew.
+  const auto code = static_cast<std::size_t>(index[0]);
+  double count = 0;
+  double sum = 0;
+  double total = 0.99 * 20 * kCodes + 0.01 * static_cast<double>(index.size());
+  for (std::size_t row = 0; row < index.size(); ++row) {
+    if (index[row] != index[0]) continue;
+    ++count;
+    sum += z[row * kDim + kDim - 1];
+  }
+  const double average = 0.99 * e[code * kDim + kDim - 1] + 0.01 * sum;
+  const double n = 0.99 * 20 + 0.01 * count;
+  CHECK(one[code * kDim + kDim - 1] ==
+        Approx(average / ((n + 1e-7) / (total + kCodes * 1e-7) * total)).epsilon(1e-5));
 }
 
 }  // namespace

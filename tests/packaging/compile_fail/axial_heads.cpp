@@ -1,5 +1,6 @@
 // Axial attention heads that do not divide the channels.
 #include "vid2vox/backend/cpu/axial_attention.hpp"
+#include "vid2vox/backend/cpu/matrix_product.hpp"
 #include "vid2vox/layers/axial_attention.hpp"
 
 using Cpu = vid2vox::Policy<vid2vox::fp32, vid2vox::cpu>;

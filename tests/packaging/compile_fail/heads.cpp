@@ -1,5 +1,6 @@
 // Attention heads that do not divide the channels.
 #include "vid2vox/backend/cpu/attention.hpp"
+#include "vid2vox/backend/cpu/matrix_product.hpp"
 #include "vid2vox/layers/multi_head_attention.hpp"
 
 using Cpu = vid2vox::Policy<vid2vox::fp32, vid2vox::cpu>;

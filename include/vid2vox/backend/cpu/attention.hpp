@@ -1,128 +1,81 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
-#include <cstdint>
 
-#include "vid2vox/backend/cpu/matrix_product.hpp"
-#include "vid2vox/backend/cpu/pointwise.hpp"
+#include "vid2vox/backend/cpu/attention_few_queries.hpp"
+#include "vid2vox/backend/cpu/attention_gradient_tiles.hpp"
 #include "vid2vox/core/buffer.hpp"
+#include "vid2vox/core/parallel.hpp"
 #include "vid2vox/ops/attention.hpp"
 
 namespace vid2vox::backend::cpu {
 
-/// softmax(scale * scores) of every row, in place: row i sees its first visible(i) columns, the
-/// rest become zero. scale > 0.
-template <class T, class Visible>
-void softmax_rows(MatrixView<T> scores, T scale, const Visible& visible) {
-  for (std::size_t i = 0; i < scores.rows; ++i) {
-    T* row = scores.data + i * scores.stride;
-    const std::size_t seen = visible(i);
-    Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>> live(row, static_cast<Eigen::Index>(seen));
-    live = ((live - live.maxCoeff()) * scale).exp();
-    live /= live.sum();
-    std::fill(row + seen, row + scores.cols, T(0));
-  }
-}
-
-/// The gradient of the scores, in place of the gradient of the weights: P (dP - rowsum(P dP)) *
-/// scale.
-template <class T>
-void softmax_backward_rows(MatrixView<const T> weights, T scale, MatrixView<T> gradient) {
-  using Array = Eigen::Array<T, Eigen::Dynamic, 1>;
-  for (std::size_t i = 0; i < weights.rows; ++i) {
-    const auto size = static_cast<Eigen::Index>(weights.cols);
-    const Eigen::Map<const Array> p(weights.data + i * weights.stride, size);
-    Eigen::Map<Array> d(gradient.data + i * gradient.stride, size);
-    d = p * (d - (p * d).sum()) * scale;
-  }
-}
-
 /// The rows of one batch element and head.
 template <class T>
-MatrixView<T> head_rows(T* base, std::size_t b, std::size_t head, std::size_t rows_per_batch,
-                        std::size_t rows, std::size_t width, std::size_t stride) {
-  return {base + b * rows_per_batch * stride + head * width, rows, width, stride};
+MatrixView<T> head_rows(T* base, std::size_t sequence, std::size_t heads,
+                        std::size_t rows_per_batch, std::size_t rows, std::size_t width,
+                        std::size_t stride) {
+  return {base + sequence / heads * rows_per_batch * stride + sequence % heads * width, rows, width,
+          stride};
 }
 
-/// q, k, v of one batch element and head.
+/// Rows of queries (or of o, width d_v) of sequence b * heads + head.
 template <class T>
-struct HeadInputs {
-  MatrixView<const T> q;
-  MatrixView<const T> k;
-  MatrixView<const T> v;
-  HeadInputs(const ops::AttentionGeometry& g, std::size_t b, std::size_t head, const T* queries,
-             const T* keys, const T* values)
-      : q(head_rows(queries, b, head, g.queries, g.queries, g.d_k, g.q_stride)),
-        k(head_rows(keys, b, head, g.key_rows, g.keys, g.d_k, g.k_stride)),
-        v(head_rows(values, b, head, g.key_rows, g.keys, g.d_v, g.v_stride)) {}
+MatrixView<T> query_rows(const ops::AttentionGeometry& g, T* base, std::size_t sequence,
+                         std::size_t width, std::size_t stride) {
+  return head_rows(base, sequence, g.heads, g.queries, g.queries, width, stride);
+}
+/// Rows of keys or values.
+template <class T>
+MatrixView<T> key_rows(const ops::AttentionGeometry& g, T* base, std::size_t sequence,
+                       std::size_t width, std::size_t stride) {
+  return head_rows(base, sequence, g.heads, g.key_rows, g.keys, width, stride);
+}
+
+template <class T>
+AttentionHead<T> attention_head(const ops::AttentionGeometry& g, std::size_t sequence, const T* q,
+                                const T* k, const T* v) {
+  return {.q = query_rows(g, q, sequence, g.d_k, g.q_stride),
+          .k = key_rows(g, k, sequence, g.d_k, g.k_stride),
+          .v = key_rows(g, v, sequence, g.d_v, g.v_stride),
+          .scale = static_cast<AccumulateOf<T>>(g.scale),
+          .causal = g.causal,
+          .dropout = {g.dropout, g.dropout_key, sequence * g.queries * g.keys}};
+}
+
+/// Calls body(i) for i in [0, count), in parallel where `work` elements read by all are worth it.
+template <class Body>
+void parallel_if_worth(std::size_t count, std::size_t work, const Body& body) {
+  constexpr std::size_t kWorth = 1 << 16;  // about 10 microseconds; waking a team costs a few
+  if (work >= kWorth) {
+    parallel_for(count, body);
+  } else {
+    for (std::size_t i = 0; i < count; ++i) body(i);
+  }
+}
+
+/// The sums of d_k and d_v of one sequence, over the blocks of queries of one or more pieces.
+template <class T>
+struct KeyGradients {
+  using A = AccumulateOf<T>;
+  std::size_t keys;
+  std::size_t d_k;
+  std::size_t d_v;
+  explicit KeyGradients(const ops::AttentionGeometry& g) : keys(g.keys), d_k(g.d_k), d_v(g.d_v) {}
+  [[nodiscard]] std::size_t k_size() const { return keys * whole_vectors<A>(d_k); }
+  [[nodiscard]] std::size_t size() const { return k_size() + keys * whole_vectors<A>(d_v); }
+  void store(const A* sums, MatrixView<T> k, MatrixView<T> v) const {
+    copy_from_vectors(sums, k);
+    copy_from_vectors(sums + k_size(), v);
+  }
 };
 
-/// Queries are handled in blocks, so that a block of weights stays in the cache.
-inline constexpr std::size_t kQueryBlock = 64;
-
-/// Calls body(first query, queries, weights [queries, keys in reach] after softmax) for each block
-/// of queries of one head.
-template <class T, class Body>
-void for_query_blocks(const ops::AttentionGeometry& g, const HeadInputs<T>& in, const Body& body) {
-  using A = AccumulateOf<T>;
-  Buffer<A> memory(std::min(kQueryBlock, g.queries) * g.keys);
-  for (std::size_t begin = 0; begin < g.queries; begin += kQueryBlock) {
-    const std::size_t rows = std::min(kQueryBlock, g.queries - begin);
-    const std::size_t reach = g.causal ? begin + rows : g.keys;
-    const MatrixView<A> weights(memory.data(), rows, reach);
-    serial_nt<T>(block(in.q, begin, rows, 0, g.d_k), block(in.k, 0, reach, 0, g.d_k), weights,
-                 false);
-    softmax_rows(weights, static_cast<A>(g.scale),
-                 [&](std::size_t i) { return g.causal ? begin + i + 1 : reach; });
-    body(begin, rows, weights);
-  }
-}
-
-/// Multiplies a block of weights with their dropout factors. Element number: ((b * heads + head) *
-/// queries + query) * keys + key.
-template <class T>
-void drop_weights(const ops::AttentionGeometry& g, std::size_t sequence, std::size_t first_query,
-                  MatrixView<T> weights) {
-  if (g.dropout == 0) return;
-  const std::uint32_t threshold = dropout_threshold(g.dropout);
-  const T scale = static_cast<T>(1.0 / (1.0 - g.dropout));
-  for (std::size_t i = 0; i < weights.rows; ++i) {
-    const std::uint64_t base = (sequence * g.queries + first_query + i) * g.keys;
-    T* row = weights.data + i * weights.stride;
-    apply_dropout<T>(g.dropout_key, threshold, scale, base, weights.cols, row, row);
-  }
-}
-
-/// Gradients of one batch element and head. With P the softmax and M the dropout factors:
-/// dV = (P M)' dO; dP = M (dO V'); dS = P (dP - rowsum(P dP)); dQ = scale dS K; dK = scale dS' Q.
-template <class T>
-void head_backward(const ops::AttentionGeometry& g, std::size_t sequence, const HeadInputs<T>& in,
-                   MatrixView<const T> d_o, MatrixView<T> d_q, MatrixView<AccumulateOf<T>> d_k,
-                   MatrixView<AccumulateOf<T>> d_v) {
-  using A = AccumulateOf<T>;
-  eigen_view(d_k.data, d_k.rows, d_k.cols, d_k.stride).setZero();
-  eigen_view(d_v.data, d_v.rows, d_v.cols, d_v.stride).setZero();
-  Buffer<A> memory(std::min(kQueryBlock, g.queries) * g.keys);
-  for_query_blocks<T>(g, in, [&](std::size_t begin, std::size_t rows, MatrixView<A> weights) {
-    const std::size_t reach = weights.cols;
-    const auto keys = [&](const auto& matrix) { return block(matrix, 0, reach, 0, matrix.cols); };
-    const MatrixView<const T> upstream = block(d_o, begin, rows, 0, d_o.cols);
-    const MatrixView<A> d_weights(memory.data(), rows, reach);
-    const MatrixView<const A> p(weights.data, rows, reach);
-    const MatrixView<const A> d_scores(d_weights.data, rows, reach);
-    if (g.dropout > 0) {
-      std::copy_n(weights.data, rows * reach, d_weights.data);
-      drop_weights(g, sequence, begin, d_weights);
-    }
-    serial_tn<A, T, A>(g.dropout > 0 ? d_scores : p, upstream, keys(d_v), true);
-    serial_nt<T, T, A>(upstream, keys(in.v), d_weights, false);
-    drop_weights(g, sequence, begin, d_weights);
-    softmax_backward_rows(p, static_cast<A>(g.scale), d_weights);
-    serial_nn<A, T, T>(d_scores, keys(in.k), block(d_q, begin, rows, 0, d_q.cols), false);
-    serial_tn<A, T, A>(d_scores, block(in.q, begin, rows, 0, g.d_k), keys(d_k), true);
-  });
+/// Pieces that the blocks of one sequence's queries are cut into: where sequences are few, several,
+/// whose sums are added in order.
+inline std::size_t backward_pieces(std::size_t sequences, std::size_t blocks) {
+  constexpr std::size_t kPieces = 4;
+  return std::clamp((kPieces + sequences - 1) / sequences, std::size_t{1}, blocks);
 }
 
 }  // namespace vid2vox::backend::cpu
@@ -135,18 +88,25 @@ struct Attention<cpu> {
   static void forward(const AttentionGeometry& g, const T* q, const T* k, const T* v, T* o) {
     namespace host = backend::cpu;
     using A = AccumulateOf<T>;
-    parallel_for(g.batch * g.heads, [&](std::size_t sequence) {
-      const std::size_t b = sequence / g.heads;
-      const std::size_t head = sequence % g.heads;
-      const host::HeadInputs<T> in(g, b, head, q, k, v);
-      const auto out = host::head_rows(o, b, head, g.queries, g.queries, g.d_v, g.o_stride);
-      host::for_query_blocks<T>(
-          g, in, [&](std::size_t begin, std::size_t rows, MatrixView<A> weights) {
-            host::drop_weights(g, sequence, begin, weights);
-            host::serial_nn<A, T, T>({weights.data, rows, weights.cols},
-                                     host::block(in.v, 0, weights.cols, 0, g.d_v),
-                                     host::block(out, begin, rows, 0, g.d_v), false);
-          });
+    const std::size_t sequences = g.batch * g.heads;
+    if (g.queries <= host::kFewQueries) {
+      const std::size_t work = sequences * g.queries * g.keys * (g.d_k + g.d_v);
+      host::parallel_if_worth(sequences, work, [&](std::size_t sequence) {
+        host::attend_few(host::attention_head(g, sequence, q, k, v),
+                         host::query_rows(g, o, sequence, g.d_v, g.o_stride));
+      });
+      return;
+    }
+    const std::size_t length = std::min(host::query_block<A>(g.keys), g.queries);
+    const std::size_t blocks = (g.queries + length - 1) / length;
+    parallel_for(sequences * blocks, [&](std::size_t piece) {
+      // The last blocks first: of a causal sequence they are the most work.
+      const std::size_t begin = (blocks - 1 - piece / sequences) * length;
+      const std::size_t sequence = piece % sequences;
+      host::AttentionTiles<A> tiles(g.d_k, g.d_v, length, g.keys);
+      const auto rows = host::query_rows(g, o, sequence, g.d_v, g.o_stride);
+      host::attend(host::attention_head(g, sequence, q, k, v), begin,
+                   host::rows_of(rows, begin, std::min(length, g.queries - begin)), tiles);
     });
   }
 
@@ -154,20 +114,44 @@ struct Attention<cpu> {
   static void backward(const AttentionGeometry& g, const T* q, const T* k, const T* v, const T* d_o,
                        T* d_q, T* d_k, T* d_v) {
     namespace host = backend::cpu;
-    parallel_for(g.batch * g.heads, [&](std::size_t sequence) {
-      const std::size_t b = sequence / g.heads;
-      const std::size_t head = sequence % g.heads;
-      // These two add up over the blocks of queries.
-      host::Widened<T> sum_k(host::head_rows(d_k, b, head, g.key_rows, g.keys, g.d_k, g.k_stride),
-                             false);
-      host::Widened<T> sum_v(host::head_rows(d_v, b, head, g.key_rows, g.keys, g.d_v, g.v_stride),
-                             false);
-      host::head_backward<T>(g, sequence, {g, b, head, q, k, v},
-                             host::head_rows(d_o, b, head, g.queries, g.queries, g.d_v, g.o_stride),
-                             host::head_rows(d_q, b, head, g.queries, g.queries, g.d_k, g.q_stride),
-                             sum_k.view(), sum_v.view());
-      sum_k.store();
-      sum_v.store();
+    using A = AccumulateOf<T>;
+    const host::KeyGradients<T> key_gradients(g);
+    const std::size_t size = key_gradients.size();
+    const std::size_t sequences = g.batch * g.heads;
+    const std::size_t length = std::min(host::query_block<A>(g.keys), g.queries);
+    const std::size_t blocks = (g.queries + length - 1) / length;
+    const std::size_t pieces = host::backward_pieces(sequences, blocks);
+    const auto store = [&](std::size_t sequence, const A* sums) {
+      key_gradients.store(sums, host::key_rows(g, d_k, sequence, g.d_k, g.k_stride),
+                          host::key_rows(g, d_v, sequence, g.d_v, g.v_stride));
+    };
+    Buffer<A> partial(pieces == 1 ? 0 : sequences * pieces * size);
+    parallel_for(sequences * pieces, [&](std::size_t index) {
+      const std::size_t sequence = index / pieces;
+      host::AttentionGradientTiles<A> tiles(g.d_k, g.d_v, length, g.keys);
+      host::ThreadScratch<A> own(pieces == 1 ? size : 0);
+      A* sums = pieces == 1 ? own.data() : partial.data() + index * size;
+      std::fill_n(sums, size, A(0));
+      const auto head = host::attention_head(g, sequence, q, k, v);
+      const auto upstream = host::query_rows(g, d_o, sequence, g.d_v, g.o_stride);
+      const auto d_queries = host::query_rows(g, d_q, sequence, g.d_k, g.q_stride);
+      for (std::size_t i = index % pieces; i < blocks; i += pieces) {
+        const std::size_t begin = i * length;
+        const std::size_t count = std::min(length, g.queries - begin);
+        host::attend_backward(head, begin, host::rows_of(upstream, begin, count),
+                              host::rows_of(d_queries, begin, count), tiles, sums,
+                              sums + key_gradients.k_size(), true);
+      }
+      if (pieces == 1) store(sequence, sums);
+    });
+    if (pieces == 1) return;
+    parallel_for(sequences, [&](std::size_t sequence) {
+      A* sums = partial.data() + sequence * pieces * size;
+      for (std::size_t piece = 1; piece < pieces; ++piece) {
+        const A* more = sums + piece * size;
+        for (std::size_t i = 0; i < size; ++i) sums[i] += more[i];
+      }
+      store(sequence, sums);
     });
   }
 };

@@ -1,0 +1,160 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <type_traits>
+
+#include "vid2vox/backend/cpu/vectors.hpp"
+
+namespace vid2vox::backend::cpu {
+
+/// A left factor: element (i, j) at data[i * row + j * col].
+template <class A>
+struct TileFactor {
+  const A* data;
+  std::size_t row;
+  std::size_t col;
+};
+
+/// `Rows` rows and `Vectors` vectors of columns of a product, held in registers.
+template <std::size_t Rows, std::size_t Vectors, class A>
+void tile_product_part(std::size_t inner, TileFactor<A> a, const A* b, std::size_t b_stride, A* c,
+                       std::size_t c_stride, bool accumulate) {
+  Vector<A> sum[Rows][Vectors];
+#pragma GCC unroll 8
+  for (std::size_t i = 0; i < Rows; ++i) {
+    for (std::size_t j = 0; j < Vectors; ++j) {
+      if (accumulate) {
+        load(c + i * c_stride + j * kLanes<A>, sum[i][j]);
+      } else {
+        sum[i][j] = Vector<A>{};
+      }
+    }
+  }
+  for (std::size_t k = 0; k < inner; ++k) {
+    Vector<A> right[Vectors];
+    for (std::size_t j = 0; j < Vectors; ++j) load(b + k * b_stride + j * kLanes<A>, right[j]);
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < Rows; ++i) {
+      const A left = a.data[i * a.row + k * a.col];
+      for (std::size_t j = 0; j < Vectors; ++j) sum[i][j] += left * right[j];
+    }
+  }
+#pragma GCC unroll 8
+  for (std::size_t i = 0; i < Rows; ++i) {
+    for (std::size_t j = 0; j < Vectors; ++j) store(sum[i][j], c + i * c_stride + j * kLanes<A>);
+  }
+}
+
+/// `Vectors` vectors of columns of all rows.
+template <std::size_t Vectors, class A>
+void tile_product_panel(std::size_t rows, std::size_t inner, TileFactor<A> a, const A* b,
+                        std::size_t b_stride, A* c, std::size_t c_stride, bool accumulate) {
+  const auto part = [&](auto count) {
+    constexpr std::size_t kRows = decltype(count)::value;
+    for (; rows >= kRows; rows -= kRows) {
+      tile_product_part<kRows, Vectors>(inner, a, b, b_stride, c, c_stride, accumulate);
+      a.data += kRows * a.row;
+      c += kRows * c_stride;
+    }
+  };
+  part(std::integral_constant<std::size_t, 8>{});
+  part(std::integral_constant<std::size_t, 4>{});
+  part(std::integral_constant<std::size_t, 2>{});
+  part(std::integral_constant<std::size_t, 1>{});
+}
+
+/// c [rows, cols] = a b or c += a b, serial, for factors that lie in the cache: what a call costs
+/// beside the arithmetic is little, and nothing is packed. b [inner, cols] and c are read and
+/// written up to whole_vectors(cols). The order of the sums depends on nothing else.
+template <class A>
+[[gnu::noinline]] void tile_product(std::size_t rows, std::size_t inner, std::size_t cols,
+                                    TileFactor<A> a, const A* b, std::size_t b_stride, A* c,
+                                    std::size_t c_stride, bool accumulate) {
+  constexpr std::size_t kWide = 3;  // 8 x 3 sums, 3 vectors of b and one of a: 28 of 32 registers
+  std::size_t vectors = whole_vectors<A>(cols) / kLanes<A>;
+  while (vectors > 0) {
+    const std::size_t here = vectors == kWide + 1 ? 2 : std::min(kWide, vectors);
+    if (here == kWide) {
+      tile_product_panel<kWide>(rows, inner, a, b, b_stride, c, c_stride, accumulate);
+    } else if (here == 2) {
+      tile_product_panel<2>(rows, inner, a, b, b_stride, c, c_stride, accumulate);
+    } else {
+      tile_product_panel<1>(rows, inner, a, b, b_stride, c, c_stride, accumulate);
+    }
+    b += here * kLanes<A>;
+    c += here * kLanes<A>;
+    vectors -= here;
+  }
+}
+
+/// c [rows, cols] = the dot products of the rows of a and of b, `depth` long, which are filled up
+/// with zeros to whole vectors: serial, for a few short rows, where transposing b for tile_product
+/// would cost more than the products.
+template <class A>
+[[gnu::noinline]] void tile_dots(std::size_t rows, std::size_t cols, std::size_t depth, const A* a,
+                                 std::size_t a_stride, const A* b, std::size_t b_stride, A* c,
+                                 std::size_t c_stride) {
+  constexpr std::size_t kCols = std::min<std::size_t>(4, kLanes<A>);
+  constexpr std::size_t kRows = kLanes<A> / kCols;
+  for (std::size_t row = 0; row < rows; row += kRows) {
+    for (std::size_t col = 0; col < cols; col += kCols) {
+      // Rows and columns beyond the last repeat it; what comes of them is not stored.
+      const A* left[kRows];
+      const A* right[kCols];
+      for (std::size_t i = 0; i < kRows; ++i) left[i] = a + std::min(row + i, rows - 1) * a_stride;
+      for (std::size_t j = 0; j < kCols; ++j) right[j] = b + std::min(col + j, cols - 1) * b_stride;
+      Vector<A> sum[kLanes<A>] = {};
+      for (std::size_t k = 0; k < depth; k += kLanes<A>) {
+        Vector<A> y[kCols];
+#pragma GCC unroll 4
+        for (std::size_t j = 0; j < kCols; ++j) load(right[j] + k, y[j]);
+#pragma GCC unroll 8
+        for (std::size_t i = 0; i < kRows; ++i) {
+          Vector<A> x;
+          load(left[i] + k, x);
+#pragma GCC unroll 4
+          for (std::size_t j = 0; j < kCols; ++j) sum[i * kCols + j] += x * y[j];
+        }
+      }
+      sum_lanes<A>(sum);
+      A dots[kLanes<A>];
+      store(sum[0], dots);
+      for (std::size_t i = 0; i < std::min(kRows, rows - row); ++i) {
+        std::copy_n(dots + i * kCols, std::min(kCols, cols - col), c + (row + i) * c_stride + col);
+      }
+    }
+  }
+}
+
+/// dots[j] = the dot product of `vector` with row j of a matrix, which is read in place, once.
+template <class T>
+void row_dots(const AccumulateOf<T>* vector, const MatrixView<const T>& matrix,
+              AccumulateOf<T>* dots) {
+  using A = AccumulateOf<T>;
+  const std::size_t whole = matrix.cols / kLanes<A> * kLanes<A>;
+  for (std::size_t first = 0; first < matrix.rows; first += kLanes<A>) {
+    const std::size_t rows = std::min(kLanes<A>, matrix.rows - first);
+    Vector<A> sums[kLanes<A>] = {};
+    A rest[kLanes<A>] = {};
+    for (std::size_t i = 0; i < rows; ++i) {
+      const T* row = matrix.data + (first + i) * matrix.stride;
+      Vector<A> sum = {};
+      for (std::size_t c = 0; c < whole; c += kLanes<A>) {
+        Vector<A> x;
+        Vector<A> y;
+        load(vector + c, x);
+        load(row + c, y);
+        sum += x * y;
+      }
+      sums[i] = sum;
+      for (std::size_t c = whole; c < matrix.cols; ++c) {
+        rest[i] += vector[c] * static_cast<A>(row[c]);
+      }
+    }
+    sum_lanes<A>(sums);
+    for (std::size_t i = 0; i < rows; ++i) dots[first + i] = sums[0][i] + rest[i];
+  }
+}
+
+}  // namespace vid2vox::backend::cpu
