@@ -7,7 +7,8 @@ namespace vid2vox::bench {
 constexpr std::size_t kTrainingBatch = 32;
 
 /// Times whole training steps with the copy of the batch and the loss's way to the host. `data` has
-/// step(), which returns the loss.
+/// step(), which returns the loss, and the trainer. `captured` is 1 where the steps that are timed
+/// are launches of a CUDA graph.
 template <class Data>
 void time_steps(benchmark::State& state, Data& data) {
   if (data.first_time("warm-up")) {
@@ -18,6 +19,7 @@ void time_steps(benchmark::State& state, Data& data) {
     }
   }
   time(state, {}, [&] { data.step(); });
+  state.counters["captured"] = data.trainer.graph().recorded() ? 1 : 0;
   state.counters["clips_per_s"] = benchmark::Counter(static_cast<double>(kTrainingBatch),
                                                      benchmark::Counter::kIsIterationInvariantRate);
 }

@@ -81,7 +81,8 @@ inline std::map<std::string, Measurement> measurements(const Json& file) {
   static const std::map<std::string, double> kUnits{
       {"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}};
   static const std::vector<std::string> kOther{"mismatches", "largest_excess", "clips_per_s",
-                                               "tokens_per_s", "peak_bytes"};
+                                               "captured",   "tokens_per_s",   "peak_bytes",
+                                               "cpu_seconds"};
   std::map<std::string, Measurement> result;
   for (const Json& entry : file.value("benchmarks", Json::array())) {
     std::string name = entry.value("run_name", entry.value("name", ""));
