@@ -66,7 +66,13 @@ TEMPLATE_TEST_CASE("elementwise operations, aligned or not", "", float, bfloat16
           run([&](T* y) { Pointwise::gelu2_backward(n, device_x.data(), device_dy.data(), y); }),
           gelu_backward(as<float>(x), as<float>(dy)), gelu_backward(x64, as<double>(dy)));
       // In place: y is also an input.
-      Pointwise::accumulate(n, device_dy.data(), device_x.data());
+      DeviceArray<T> total(x, offset);
+      Pointwise::add_relu(n, device_dy.data(), total.data(), device_dy.data());
+      CHECK(same_bits(total.host(), sum));
+      Pointwise::relu(n, total.data(), total.data());
+      CHECK(same_bits(device_dy.host(), total.host()));
+      DeviceArray<T> other(dy, offset);
+      Pointwise::accumulate(n, other.data(), device_x.data());
       CHECK(same_bits(device_x.host(), sum));
     }
   }
@@ -78,6 +84,9 @@ TEST_CASE("ReLU and GeLU2 at infinities and far from zero") {
   DeviceArray<float> y(5);
   Pointwise::relu(5, x.data(), y.data());
   CHECK(y.host() == std::vector<float>{0, 0, infinity, 0, 1000});
+  DeviceArray<float> nan(std::vector<float>{NAN});
+  Pointwise::relu(1, nan.data(), nan.data());
+  CHECK(std::isnan(nan.host()[0]));
   Pointwise::gelu2(2, x.data() + 3, y.data());
   CHECK(std::abs(y.host()[0]) == 0);
   CHECK(y.host()[1] == 1000);

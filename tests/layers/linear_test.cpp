@@ -105,6 +105,24 @@ TEST_CASE("Sequential and Residual: gradients") {
   require_gradients<Sequential<WithBias>, kShape>();
 }
 
+TEST_CASE("ReLU between two layers takes no memory of its own") {
+  using Wide = Linear<7, 7, LinearConfig{}, Double>;
+  using Plain = Sequential<WithBias, Wide, Wide>;
+  using WithRelu = Sequential<WithBias, Relu<Double>, Wide, Relu<Double>, Relu<Double>, Wide>;
+  CHECK(WithRelu::saved_count<kShape>(3) == Plain::saved_count<kShape>(3));
+  require_gradients<WithRelu, kShape>();
+  // Where it is the first or the last, its input is kept: nobody else does, or the caller's.
+  using AtEnds = Sequential<Relu<Double>, WithBias, Relu<Double>>;
+  require_gradients<AtEnds, kShape>();
+  testing::LayerRun<AtEnds, kShape> run(2, false);
+  const Buffer<double> x = run.x;
+  run.forward();
+  run.backward();
+  CHECK(testing::same_bits(run.x, x));
+  CHECK(SequentialOf<LayerGroup<WithBias, Relu<Double>>, LayerGroup<>,
+                     LayerGroup<Wide>>::parameter_count == 42 + 56);
+}
+
 TEST_CASE("Sequential names its children by index or as told, in disjoint places") {
   const auto tensors = tensor_list<Chain>("net");
   std::vector<std::string> names;

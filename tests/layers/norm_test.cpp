@@ -2,8 +2,10 @@
 
 #include "layers/gradients.hpp"
 #include "vid2vox/backend/cpu/memory.hpp"
+#include "vid2vox/layers/activation.hpp"
 #include "vid2vox/layers/batch_norm.hpp"
 #include "vid2vox/layers/layer_norm.hpp"
+#include "vid2vox/layers/sequential.hpp"
 
 namespace vid2vox {
 namespace {
@@ -45,6 +47,47 @@ constexpr SampleShape kBatchShape{2, 3, 2, 5};
 TEST_CASE("BatchNorm3d: gradients in training and in evaluation") {
   require_gradients<Batch, kBatchShape>({.training = true});
   require_gradients<Batch, kBatchShape>({.training = false});
+}
+
+constexpr AfterNorm kRelu = AfterNorm::kRelu;
+using BatchRelu = BatchNorm3d<5, Double, kRelu>;
+
+TEST_CASE("norms with ReLU: gradients") {
+  require_gradients<LayerNorm<7, ops::LayerNormEpsilon::kInsideRoot, Double, kRelu>, kShape>();
+  require_gradients<LayerNorm<7, ops::LayerNormEpsilon::kOutsideRoot, Double, kRelu>, kShape>();
+  require_gradients<BatchRelu, kBatchShape>({.training = true});
+  require_gradients<BatchRelu, kBatchShape>({.training = false});
+}
+
+/// The same parameters for all, so that gain and bias are not what they start as.
+template <class L>
+struct RandomRun : testing::LayerRun<L, kBatchShape> {
+  explicit RandomRun(bool training) : testing::LayerRun<L, kBatchShape>(4, training) {
+    const RandomKey key{4, 0, stream_of("parameters")};
+    for (std::size_t i = 0; i < L::parameter_count; ++i) this->parameters[i] = key.normal(i);
+    this->forward();
+    this->backward();
+  }
+};
+
+TEST_CASE("a norm with ReLU is the norm, then ReLU, and counts as two modules") {
+  using Apart = Sequential<Batch, Relu<Double>, BatchNorm3d<5, Double>>;
+  using Together = Sequential<BatchRelu, BatchNorm3d<5, Double>>;
+  const auto names = [](const auto& tensors) {
+    std::vector<std::string> result;
+    for (const TensorInfo& info : tensors) result.push_back(info.name);
+    return result;
+  };
+  CHECK(names(tensor_list<Apart>("s")) == names(tensor_list<Together>("s")));
+  CHECK(tensor_list<Together>("s").back().name == "s.2.num_batches_tracked");
+  CHECK(Together::saved_count<kBatchShape>(3) <= Apart::saved_count<kBatchShape>(3));
+  for (const bool training : {true, false}) {
+    const RandomRun<Apart> apart(training);
+    const RandomRun<Together> together(training);
+    CHECK(testing::same_bits(apart.y, together.y));
+    CHECK(testing::same_bits(apart.dx, together.dx));
+    CHECK(testing::same_bits(apart.gradients, together.gradients));
+  }
 }
 
 TEST_CASE("BatchNorm3d: normalizes in training and moves the running statistics as PyTorch does") {

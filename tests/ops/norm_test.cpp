@@ -1,6 +1,7 @@
 #include "vid2vox/backend/cpu/norm.hpp"
 
 #include "ops/arrays.hpp"
+#include "ops/norm_reference.hpp"
 #include "ops/threads.hpp"
 
 namespace vid2vox {
@@ -8,140 +9,218 @@ namespace {
 
 using ops::LayerNormEpsilon;
 using testing::check_accuracy;
+using testing::Matrix;
 using testing::normal;
 
-/// Mean and variance of n values, element(i), by the two-pass formula.
-template <class T, class Element>
-std::pair<T, T> moments(std::size_t n, const Element& element) {
-  T mean = 0;
-  for (std::size_t i = 0; i < n; ++i) mean += element(i);
-  mean /= static_cast<T>(n);
-  T variance = 0;
-  for (std::size_t i = 0; i < n; ++i) variance += (element(i) - mean) * (element(i) - mean);
-  return {mean, variance / static_cast<T>(n)};
+template <class To, class From>
+Buffer<To> buffer(const std::vector<From>& values) {
+  Buffer<To> result(values.size());
+  std::transform(values.begin(), values.end(), result.begin(),
+                 [](From value) { return static_cast<To>(value); });
+  return result;
+}
+template <class To, class From>
+std::vector<To> as(const Buffer<From>& values) {
+  std::vector<To> result(values.size());
+  std::transform(values.begin(), values.end(), result.begin(),
+                 [](From value) { return static_cast<To>(value); });
+  return result;
 }
 
-template <LayerNormEpsilon E, class T>
-Buffer<T> naive_layer_norm(std::size_t rows, std::size_t channels, const Buffer<T>& x,
-                           const Buffer<T>& gain, const Buffer<T>& bias) {
-  Buffer<T> y(x.size());
-  for (std::size_t row = 0; row < rows; ++row) {
-    const T* in = x.data() + row * channels;
-    const auto [mean, variance] = moments<T>(channels, [&](std::size_t i) { return in[i]; });
-    const T scale = E == LayerNormEpsilon::kInsideRoot ? 1 / std::sqrt(variance + T(1e-5))
-                                                       : T(1e-5) + 1 / std::sqrt(variance);
-    for (std::size_t c = 0; c < channels; ++c) {
-      y[row * channels + c] = gain[c] * (in[c] - mean) * scale + bias[c];
-    }
-  }
-  return y;
-}
-
-template <LayerNormEpsilon E>
-void check_layer_norm(std::size_t rows, std::size_t channels, double shift) {
-  INFO(rows << " rows, " << channels << " channels, shift " << shift);
-  const auto make = [&]<class T>(T) {
-    return std::array{normal<T>(rows * channels, "x", 1, shift), normal<T>(channels, "gain"),
-                      normal<T>(channels, "bias")};
-  };
-  const auto doubles = make(double{});
-  const auto singles = make(float{});
-  const auto exact = naive_layer_norm<E>(rows, channels, doubles[0], doubles[1], doubles[2]);
-  const auto naive = naive_layer_norm<E>(rows, channels, singles[0], singles[1], singles[2]);
-  auto y = testing::poisoned<float>(rows * channels);
-  ops::LayerNorm<cpu>::forward<E>(rows, channels, singles[0].data(), singles[1].data(),
-                                  singles[2].data(), y.data());
-  check_accuracy(y, naive, exact);
-}
-
-TEST_CASE("layer norm, both epsilons, with and without a large mean") {
-  for (const std::size_t channels : {2U, 7U, 16U, 240U, 577U}) {
-    for (const double shift : {0.0, 100.0}) {
-      check_layer_norm<LayerNormEpsilon::kInsideRoot>(5, channels, shift);
-      check_layer_norm<LayerNormEpsilon::kOutsideRoot>(5, channels, shift);
-    }
-  }
-  check_layer_norm<LayerNormEpsilon::kInsideRoot>(1500, 3, 0);
+/// ours against what float (rounded to ours) and double give by the definition.
+template <class T, class A>
+void check(const Buffer<T>& ours, const std::vector<A>& naive, const std::vector<double>& exact) {
+  check_accuracy(ours, buffer<T>(naive), buffer<double>(exact));
 }
 
 TEST_CASE("batch norm statistics, with and without a large mean") {
-  for (const double shift : {0.0, 100.0}) {
-    constexpr std::size_t kRows = 1300;
-    constexpr std::size_t kChannels = 5;
-    const auto x = normal<float>(kRows * kChannels, "x", 1, shift);
-    const auto x64 = normal<double>(kRows * kChannels, "x", 1, shift);
-    auto mean = testing::poisoned<float>(kChannels);
-    auto variance = testing::poisoned<float>(kChannels);
-    ops::BatchNorm<cpu>::statistics(kRows, kChannels, x.data(), mean.data(), variance.data());
-    Buffer<double> exact_mean(kChannels);
-    Buffer<double> exact_variance(kChannels);
-    Buffer<float> naive_mean(kChannels);
-    Buffer<float> naive_variance(kChannels);
-    for (std::size_t c = 0; c < kChannels; ++c) {
-      std::tie(exact_mean[c], exact_variance[c]) =
-          moments<double>(kRows, [&](std::size_t row) { return x64[row * kChannels + c]; });
-      std::tie(naive_mean[c], naive_variance[c]) =
-          moments<float>(kRows, [&](std::size_t row) { return x[row * kChannels + c]; });
+  // Rows: fewer than a block, several blocks with a rest.
+  for (const Matrix& shape : {Matrix{1, 5}, Matrix{1300, 5}, Matrix{777, 240}, Matrix{40, 519}}) {
+    for (const double shift : {0.0, 100.0}) {
+      INFO(shape.rows << " x " << shape.cols << ", shift " << shift);
+      const auto x = normal<float>(shape.rows * shape.cols, "x", 1, shift);
+      auto mean = testing::poisoned<float>(shape.cols);
+      auto variance = testing::poisoned<float>(shape.cols);
+      ops::BatchNorm<cpu>::statistics(shape.rows, shape.cols, x.data(), mean.data(),
+                                      variance.data());
+      const auto [naive_mean, naive_variance] = testing::moments(shape, as<float>(x));
+      const auto [exact_mean, exact_variance] = testing::moments(shape, as<double>(x));
+      check(mean, naive_mean, exact_mean);
+      check(variance, naive_variance, exact_variance);
     }
-    check_accuracy(mean, naive_mean, exact_mean);
-    check_accuracy(variance, naive_variance, exact_variance);
   }
 }
 
-template <class T>
-Buffer<T> batch_norm_backward(std::size_t rows, std::size_t channels, bool batch_statistics) {
-  const auto x = normal<T>(rows * channels, "x");
-  const auto dy = normal<T>(rows * channels, "dy");
-  const auto gain = normal<T>(channels, "gain");
-  Buffer<T> mean(channels);
-  Buffer<T> inverse(channels);
-  ops::BatchNorm<cpu>::statistics(rows, channels, x.data(), mean.data(), inverse.data());
-  for (T& value : inverse) value = 1 / std::sqrt(value + T(1e-5));
-  // dx, then d_gain and d_bias.
-  Buffer<T> result(rows * channels + 2 * channels);
-  T* d_gain = result.data() + rows * channels;
-  ops::BatchNorm<cpu>::backward(rows, channels, x.data(), mean.data(), inverse.data(), gain.data(),
-                                dy.data(), result.data(), d_gain, d_gain + channels,
-                                batch_statistics);
-  return result;
-}
-
-template <class T>
-Buffer<T> layer_norm_backward(std::size_t rows, std::size_t channels) {
-  const auto x = normal<T>(rows * channels, "x");
-  const auto dy = normal<T>(rows * channels, "dy");
-  const auto gain = normal<T>(channels, "gain");
-  Buffer<T> result(rows * channels + 2 * channels);
-  T* d_gain = result.data() + rows * channels;
-  ops::LayerNorm<cpu>::backward<LayerNormEpsilon::kOutsideRoot>(
-      rows, channels, x.data(), gain.data(), dy.data(), result.data(), d_gain, d_gain + channels);
-  return result;
-}
-
-TEST_CASE("gradients of the norms in float32 are those in float64 but for rounding") {
-  // The formulas themselves are checked by central differences (tests/layers); a sum of 1300
-  // terms loses at most this.
-  constexpr double kTolerance = 1e-5;
-  const auto close = [](const Buffer<float>& single, const Buffer<double>& exact) {
-    CHECK(testing::largest_error(single, exact) <= kTolerance * testing::largest(exact));
+TEST_CASE("batch norm statistics of 16-bit numbers are those of the same numbers in float") {
+  const auto x = normal<bfloat16>(700 * 24, "x", 1, 3);
+  const auto wide = buffer<float>(as<float>(x));
+  const auto statistics = [](const auto& values) {
+    auto result = testing::poisoned<float>(48);
+    ops::BatchNorm<cpu>::statistics(700, 24, values.data(), result.data(), result.data() + 24);
+    return result;
   };
-  close(batch_norm_backward<float>(1300, 5, true), batch_norm_backward<double>(1300, 5, true));
-  close(batch_norm_backward<float>(1300, 5, false), batch_norm_backward<double>(1300, 5, false));
-  close(layer_norm_backward<float>(1300, 24), layer_norm_backward<double>(1300, 24));
+  CHECK(testing::same_bits(statistics(x), statistics(wide)));
+}
+
+TEST_CASE("batch norm statistics of a constant and of not a number") {
+  Buffer<float> x(3000, 12345.678F);
+  x[1] = NAN;
+  float mean[3];
+  float variance[3];
+  ops::BatchNorm<cpu>::statistics(1000, 3, x.data(), mean, variance);
+  CHECK(mean[0] == 12345.678F);
+  CHECK(variance[0] == 0);
+  CHECK(std::isnan(mean[1]));
+  CHECK(std::isnan(variance[1]));
+  CHECK(variance[2] == 0);
+}
+
+template <class A, class T>
+testing::BatchNormCase<A> batch_norm(const Matrix& shape, bool relu, const Buffer<T>& x,
+                                     const Buffer<T>& dy) {
+  testing::BatchNormCase<A> result{};
+  result.shape = shape;
+  result.relu = relu;
+  result.batch_statistics = shape.rows % 2 == 0;
+  result.x = as<A>(x);
+  result.dy = as<A>(dy);
+  result.mean = as<A>(normal<float>(shape.cols, "mean", 0.1));
+  result.inverse_sd = as<A>(normal<float>(shape.cols, "sd", 0.1, 1));
+  result.gain = as<A>(normal<float>(shape.cols, "gain"));
+  result.bias = as<A>(normal<float>(shape.cols, "bias"));
+  result.run();
+  return result;
+}
+
+template <class T>
+struct Results {
+  explicit Results(const Matrix& shape)
+      : y(testing::poisoned<T>(shape.rows * shape.cols)),
+        dx(testing::poisoned<T>(shape.rows * shape.cols)),
+        d_gain(shape.cols, 1.0F),
+        d_bias(shape.cols, 1.0F) {}
+  Buffer<T> y, dx;
+  Buffer<float> d_gain, d_bias;
+};
+
+TEMPLATE_TEST_CASE("batch norm, with ReLU or without, and its gradient", "", float, bfloat16,
+                   float16) {
+  using T = TestType;
+  using BatchNorm = ops::BatchNorm<cpu>;
+  for (const Matrix& shape : {Matrix{1, 3}, Matrix{1300, 5}, Matrix{77, 240}, Matrix{30, 519}}) {
+    for (const bool relu : {false, true}) {
+      INFO(shape.rows << " x " << shape.cols << (relu ? ", ReLU" : ""));
+      const auto x = normal<T>(shape.rows * shape.cols, "x");
+      const auto dy = normal<T>(shape.rows * shape.cols, "dy");
+      const auto naive = batch_norm<float>(shape, relu, x, dy);
+      const auto exact = batch_norm<double>(shape, relu, x, dy);
+      const float* mean = naive.mean.data();
+      const float* inverse_sd = naive.inverse_sd.data();
+      const float* gain = naive.gain.data();
+      const float* bias = naive.bias.data();
+      Results<T> ours(shape);
+      if (relu) {
+        BatchNorm::apply_relu(shape.rows, shape.cols, x.data(), mean, inverse_sd, gain, bias,
+                              ours.y.data());
+        BatchNorm::backward_relu(shape.rows, shape.cols, x.data(), mean, inverse_sd, gain, bias,
+                                 dy.data(), ours.dx.data(), ours.d_gain.data(), ours.d_bias.data(),
+                                 naive.batch_statistics);
+      } else {
+        BatchNorm::apply(shape.rows, shape.cols, x.data(), mean, inverse_sd, gain, bias,
+                         ours.y.data());
+        BatchNorm::backward(shape.rows, shape.cols, x.data(), mean, inverse_sd, gain, dy.data(),
+                            ours.dx.data(), ours.d_gain.data(), ours.d_bias.data(),
+                            naive.batch_statistics);
+      }
+      check(ours.y, naive.y, exact.y);
+      check(ours.dx, naive.dx, exact.dx);
+      check(ours.d_gain, naive.d_gain, exact.d_gain);
+      check(ours.d_bias, naive.d_bias, exact.d_bias);
+    }
+  }
+}
+
+template <LayerNormEpsilon E, class T>
+void check_layer_norm(const Matrix& shape, bool relu, double shift) {
+  INFO(shape.rows << " x " << shape.cols << (relu ? ", ReLU" : "") << ", shift " << shift);
+  using LayerNorm = ops::LayerNorm<cpu>;
+  const std::size_t n = shape.rows * shape.cols;
+  const auto x = normal<T>(n, "x", 1, shift);
+  const auto dy = normal<T>(n, "dy");
+  const auto residual = normal<T>(shape.rows % 2 == 0 ? n : 0, "residual");
+  const auto gain = normal<float>(shape.cols, "gain");
+  const auto bias = normal<float>(shape.cols, "bias");
+  const auto reference = [&]<class A>(A) {
+    return testing::layer_norm<A>(shape, E, relu, as<A>(x), as<A>(gain), as<A>(bias), as<A>(dy),
+                                  as<A>(residual));
+  };
+  const auto naive = reference(float{});
+  const auto exact = reference(double{});
+  Results<T> ours(shape);
+  if (relu) {
+    LayerNorm::forward_relu<E>(shape.rows, shape.cols, x.data(), gain.data(), bias.data(),
+                               ours.y.data());
+    LayerNorm::backward_relu<E>(shape.rows, shape.cols, x.data(), gain.data(), bias.data(),
+                                dy.data(), ours.dx.data(), ours.d_gain.data(), ours.d_bias.data(),
+                                residual.data());
+  } else {
+    LayerNorm::forward<E>(shape.rows, shape.cols, x.data(), gain.data(), bias.data(),
+                          ours.y.data());
+    LayerNorm::backward<E>(shape.rows, shape.cols, x.data(), gain.data(), dy.data(), ours.dx.data(),
+                           ours.d_gain.data(), ours.d_bias.data(), residual.data());
+  }
+  check(ours.y, naive.y, exact.y);
+  check(ours.dx, naive.dx, exact.dx);
+  check(ours.d_gain, naive.d_gain, exact.d_gain);
+  check(ours.d_bias, naive.d_bias, exact.d_bias);
+}
+
+TEMPLATE_TEST_CASE("layer norm, both epsilons, and its gradient", "", float, bfloat16, float16) {
+  using T = TestType;
+  // Fewer channels than the lanes of a sum, a rest behind them; several pieces of rows.
+  for (const Matrix& shape : {Matrix{5, 2}, Matrix{6, 7}, Matrix{4, 16}, Matrix{70, 240},
+                              Matrix{3, 577}, Matrix{1500, 24}}) {
+    check_layer_norm<LayerNormEpsilon::kInsideRoot, T>(shape, false, 0);
+    check_layer_norm<LayerNormEpsilon::kOutsideRoot, T>(shape, true, 0);
+  }
+  check_layer_norm<LayerNormEpsilon::kOutsideRoot, T>({4, 240}, false, 100);
+  check_layer_norm<LayerNormEpsilon::kInsideRoot, T>({4, 240}, true, 100);
+}
+
+TEST_CASE("layer norm in place") {
+  const auto gain = normal<float>(7, "gain");
+  auto x = normal<float>(14, "x");
+  auto y = testing::poisoned<float>(14);
+  constexpr auto kInside = LayerNormEpsilon::kInsideRoot;
+  ops::LayerNorm<cpu>::forward<kInside>(2, 7, x.data(), gain.data(), gain.data(), y.data());
+  ops::LayerNorm<cpu>::forward<kInside>(2, 7, x.data(), gain.data(), gain.data(), x.data());
+  CHECK(testing::same_bits(x, y));
 }
 
 TEST_CASE("norms keep their bits with any number of threads") {
-  const auto run = [](int threads) {
+  constexpr Matrix kShape{3000, 24};
+  const std::size_t n = kShape.rows * kShape.cols;
+  const auto x = normal<float>(n, "x");
+  const auto dy = normal<float>(n, "dy");
+  const auto gain = normal<float>(kShape.cols, "gain");
+  const auto run = [&](int threads) {
     const testing::Threads set(threads);
-    return std::array{batch_norm_backward<float>(3000, 5, true),
-                      layer_norm_backward<float>(3000, 24)};
+    Buffer<float> result(2 * n + 8 * kShape.cols);
+    float* sums = result.data() + 2 * n;
+    float* inverse_sd = sums + kShape.cols;
+    ops::BatchNorm<cpu>::statistics(kShape.rows, kShape.cols, x.data(), sums, inverse_sd);
+    ops::BatchNorm<cpu>::inverse_sd(kShape.cols, 1e-5, inverse_sd, inverse_sd);
+    ops::BatchNorm<cpu>::backward_relu(kShape.rows, kShape.cols, x.data(), sums, inverse_sd,
+                                       gain.data(), gain.data(), dy.data(), result.data(),
+                                       sums + 2 * kShape.cols, sums + 3 * kShape.cols, true);
+    ops::LayerNorm<cpu>::backward<LayerNormEpsilon::kOutsideRoot>(
+        kShape.rows, kShape.cols, x.data(), gain.data(), dy.data(), result.data() + n,
+        sums + 4 * kShape.cols, sums + 5 * kShape.cols);
+    return result;
   };
   const auto one = run(1);
-  for (const int threads : {2, 3}) {
-    const auto other = run(threads);
-    CHECK(testing::same_bits(one[0], other[0]));
-    CHECK(testing::same_bits(one[1], other[1]));
-  }
+  CHECK(testing::same_bits(one, run(2)));
+  CHECK(testing::same_bits(one, run(3)));
 }
 
 }  // namespace

@@ -15,6 +15,19 @@ using Pointwise = ops::Pointwise<cpu>;
 
 constexpr std::size_t kCount = 40000;  // more than two pieces of work
 
+TEST_CASE("ReLU keeps NaN, alone and behind a sum") {
+  float values[2] = {NAN, -1};
+  float upstream[2] = {3, NAN};
+  float y[2];
+  Pointwise::relu_backward(2, values, upstream, y);
+  CHECK(y[0] == 3);  // as in PyTorch: what is not known to be cut passes
+  CHECK(y[1] == 0);
+  Pointwise::add_relu(2, upstream, values, y);
+  CHECK((std::isnan(y[0]) && std::isnan(y[1])));
+  Pointwise::relu(2, values, values);
+  CHECK(std::isnan(values[0]));
+}
+
 TEST_CASE("ReLU and its gradient, with zeros and infinities") {
   const float infinity = std::numeric_limits<float>::infinity();
   const float x[5] = {-1, 0, 2, infinity, -infinity};
@@ -53,6 +66,63 @@ TEST_CASE("GeLU2 and its gradient") {
   Pointwise::gelu2(2, far, values);
   CHECK(values[0] == 0);
   CHECK(values[1] == 1000);
+}
+
+TEST_CASE("exponentials in float32, to the ends of its range") {
+  // Every power between 0 and infinity, and the last numbers that give one.
+  double worst = 0;
+  for (float x = -103.9F; x < 88.7F; x += 0.00737F) {
+    const double exact = std::exp(double{x});
+    const double unit = std::max(std::ldexp(1.0, std::ilogb(exact) - 23), 0x1p-149);
+    worst = std::max(worst, std::abs(double{backend::cpu::exponential(x)} - exact) / unit);
+  }
+  CHECK(worst <= 1.2);
+  CHECK(backend::cpu::exponential(0.0F) == 1);
+  CHECK(backend::cpu::exponential(-104.1F) == 0);
+  CHECK(backend::cpu::exponential(-INFINITY) == 0);
+  CHECK(std::isinf(backend::cpu::exponential(88.73F)));
+  CHECK(std::isinf(backend::cpu::exponential(INFINITY)));
+  CHECK(std::isnan(backend::cpu::exponential(NAN)));
+}
+
+template <class T>
+Buffer<T> in_place(const Buffer<T>& x, const Buffer<T>& dy, bool first) {
+  Buffer<T> a = x;
+  Buffer<T> b = dy;
+  Pointwise::gelu2_backward(a.size(), a.data(), b.data(), first ? a.data() : b.data());
+  return first ? a : b;
+}
+
+TEMPLATE_TEST_CASE("an output may be one of the inputs", "", float, double, bfloat16) {
+  using T = TestType;
+  const auto x = normal<T>(kCount, "x");
+  const auto dy = normal<T>(kCount, "dy");
+  auto y = testing::poisoned<T>(kCount);
+  Pointwise::gelu2_backward(kCount, x.data(), dy.data(), y.data());
+  CHECK(testing::same_bits(in_place(x, dy, true), y));
+  CHECK(testing::same_bits(in_place(x, dy, false), y));
+  auto values = x;
+  Pointwise::gelu2(kCount, x.data(), y.data());
+  Pointwise::gelu2(kCount, values.data(), values.data());
+  CHECK(testing::same_bits(values, y));
+}
+
+TEMPLATE_TEST_CASE("a sum and its ReLU in one pass", "", float, double, bfloat16) {
+  using T = TestType;
+  const auto x = normal<T>(kCount, "x");
+  const auto start = normal<T>(kCount, "start");
+  auto expected = testing::poisoned<T>(kCount);
+  Pointwise::add(kCount, x.data(), start.data(), expected.data());
+  auto sum = start;
+  auto y = testing::poisoned<T>(kCount);
+  Pointwise::add_relu(kCount, x.data(), sum.data(), y.data());
+  CHECK(testing::same_bits(sum, expected));
+  Pointwise::relu(kCount, expected.data(), expected.data());
+  CHECK(testing::same_bits(y, expected));
+  sum = start;
+  y = x;
+  Pointwise::add_relu(kCount, y.data(), sum.data(), y.data());
+  CHECK(testing::same_bits(y, expected));
 }
 
 TEST_CASE("sums of arrays, of a row to every row and of columns") {
@@ -112,6 +182,15 @@ TEST_CASE("dropout follows Philox by element number and keeps the mean") {
   CHECK(testing::same_bits(in_place, y));
   Pointwise::dropout(kCount, 0.0, key, x.data(), y.data());
   CHECK(testing::same_bits(x, y));
+  // With a residual, in one pass, in place too.
+  const auto residual = normal<float>(kCount, "residual");
+  Buffer<float> sum(kCount);
+  Pointwise::add(kCount, residual.data(), in_place.data(), sum.data());
+  Pointwise::dropout_add(kCount, kProbability, key, x.data(), residual.data(), y.data());
+  CHECK(testing::same_bits(y, sum));
+  auto total = residual;
+  Pointwise::dropout_add(kCount, kProbability, key, x.data(), total.data(), total.data());
+  CHECK(testing::same_bits(total, sum));
   // An odd number of elements: the last block is not used up.
   Pointwise::dropout(7, kProbability, key, x.data(), y.data());
   CHECK(std::equal(y.begin(), y.begin() + 7, in_place.begin()));

@@ -5,9 +5,10 @@
 
 namespace vid2vox {
 
-/// An elementwise layer from a pair of operations.
+/// An elementwise layer from a pair of operations. kInPlace: see Sequential.
 template <class ThePolicy, class Operation>
 struct Elementwise : Stateless<ThePolicy> {
+  static constexpr bool kInPlace = Operation::kInPlace;
   using T = Scalar<ThePolicy>;
   using A = AccumulateOf<T>;
 
@@ -36,6 +37,7 @@ struct Elementwise : Stateless<ThePolicy> {
 
 template <class ThePolicy>
 struct ReluOperation {
+  static constexpr bool kInPlace = true;  // the output is 0 exactly where its gradient is
   using T = Scalar<ThePolicy>;
   using Pointwise = ops::Pointwise<typename ThePolicy::device>;
   static void forward(std::size_t n, const T* x, T* y) { Pointwise::relu(n, x, y); }
@@ -46,6 +48,7 @@ struct ReluOperation {
 
 template <class ThePolicy>
 struct Gelu2Operation {
+  static constexpr bool kInPlace = false;
   using T = Scalar<ThePolicy>;
   using Pointwise = ops::Pointwise<typename ThePolicy::device>;
   static void forward(std::size_t n, const T* x, T* y) { Pointwise::gelu2(n, x, y); }

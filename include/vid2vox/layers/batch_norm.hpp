@@ -9,7 +9,7 @@ namespace vid2vox {
 /// PyTorch's BatchNorm3d: epsilon 1e-5, momentum 0.1; training uses the batch's statistics and
 /// moves the running ones (unbiased variance), evaluation uses the running ones. State dict:
 /// weight, bias, running_mean, running_var, num_batches_tracked.
-template <int Channels, class ThePolicy>
+template <int Channels, class ThePolicy, AfterNorm After = AfterNorm::kNothing>
 class BatchNorm3d {
  public:
   using policy = ThePolicy;
@@ -21,6 +21,8 @@ class BatchNorm3d {
   static constexpr std::size_t buffer_count = 2 * kChannels + 1;
   static constexpr double kEpsilon = 1e-5;
   static constexpr double kMomentum = 0.1;
+  static constexpr bool kRelu = After == AfterNorm::kRelu;
+  static constexpr std::size_t kModules = kRelu ? 2 : 1;
 
   template <SampleShape S>
   static constexpr SampleShape output_shape() {
@@ -54,8 +56,13 @@ class BatchNorm3d {
       ops::Memory<device>::copy(2 * kChannels, running, mean);
     }
     BatchNorm::inverse_sd(kChannels, kEpsilon, inverse_sd, inverse_sd);
-    BatchNorm::apply(rows, kChannels, x, mean, inverse_sd, state.parameters,
-                     state.parameters + kChannels, y);
+    const A* gain = state.parameters;
+    const A* bias = gain + kChannels;
+    if constexpr (kRelu) {
+      BatchNorm::apply_relu(rows, kChannels, x, mean, inverse_sd, gain, bias, y);
+    } else {
+      BatchNorm::apply(rows, kChannels, x, mean, inverse_sd, gain, bias, y);
+    }
   }
 
   template <SampleShape S>
@@ -63,10 +70,19 @@ class BatchNorm3d {
                        const T* dy, T* dx, A* gradients) {
     const typename Workspace<T>::Mark mark(context.scratch);
     if (dx == nullptr) dx = context.scratch.take(context.batch * S.size());
+    using BatchNorm = ops::BatchNorm<device>;
+    const std::size_t rows = context.batch * S.tokens();
     const A* mean = as_accumulate(saved);
-    ops::BatchNorm<device>::backward(context.batch * S.tokens(), kChannels, x, mean,
-                                     mean + kChannels, state.parameters, dy, dx, gradients,
-                                     gradients + kChannels, context.training);
+    const A* inverse_sd = mean + kChannels;
+    const A* gain = state.parameters;
+    A* d_bias = gradients + kChannels;
+    if constexpr (kRelu) {
+      BatchNorm::backward_relu(rows, kChannels, x, mean, inverse_sd, gain, gain + kChannels, dy, dx,
+                               gradients, d_bias, context.training);
+    } else {
+      BatchNorm::backward(rows, kChannels, x, mean, inverse_sd, gain, dy, dx, gradients, d_bias,
+                          context.training);
+    }
   }
 
   template <class Visitor>

@@ -34,6 +34,10 @@ concept Layer = requires {
   { L::buffer_count } -> std::convertible_to<std::size_t>;
 };
 
+/// What a norm does to its result in the same pass. With kRelu the layer stands for two modules of
+/// PyTorch (see Sequential), and the norm's own output is kept nowhere.
+enum class AfterNorm { kNothing, kRelu };
+
 /// Elementwise layers have neither parameters nor buffers.
 template <class ThePolicy>
 struct Stateless {

@@ -11,7 +11,8 @@ namespace vid2vox {
 /// Normalises the channels of every token. State dict: weight and bias (PyTorch's LayerNorm,
 /// epsilon inside the root) or g and b (VideoGPT's own, epsilon outside; see
 /// ops::LayerNormEpsilon).
-template <int Channels, ops::LayerNormEpsilon Epsilon, class ThePolicy>
+template <int Channels, ops::LayerNormEpsilon Epsilon, class ThePolicy,
+          AfterNorm After = AfterNorm::kNothing>
 class LayerNorm {
  public:
   using policy = ThePolicy;
@@ -21,6 +22,8 @@ class LayerNorm {
   static constexpr std::size_t kChannels = Channels;
   static constexpr std::size_t parameter_count = 2 * kChannels;
   static constexpr std::size_t buffer_count = 0;
+  static constexpr bool kRelu = After == AfterNorm::kRelu;
+  static constexpr std::size_t kModules = kRelu ? 2 : 1;
 
   template <SampleShape S>
   static constexpr SampleShape output_shape() {
@@ -41,20 +44,33 @@ class LayerNorm {
     forward_rows(context.batch * S.tokens(), state, x, y);
   }
 
-  /// x and y: [rows, Channels].
+  /// x and y: [rows, Channels], may be the same.
   static void forward_rows(std::size_t rows, const State<T>& state, const T* x, T* y) {
-    ops::LayerNorm<device>::template forward<Epsilon>(rows, kChannels, x, state.parameters,
-                                                      state.parameters + kChannels, y);
+    const A* gain = state.parameters;
+    const A* bias = gain + kChannels;
+    if constexpr (kRelu) {
+      Operation::template forward_relu<Epsilon>(rows, kChannels, x, gain, bias, y);
+    } else {
+      Operation::template forward<Epsilon>(rows, kChannels, x, gain, bias, y);
+    }
   }
 
+  /// residual: null, or of x's shape, which dx then has added: the gradient of a path around.
   template <SampleShape S>
   static void backward(Context<T>& context, const State<T>& state, const T* x, const T*,
-                       const T* dy, T* dx, A* gradients) {
+                       const T* dy, T* dx, A* gradients, const T* residual = nullptr) {
     const typename Workspace<T>::Mark mark(context.scratch);
     if (dx == nullptr) dx = context.scratch.take(context.batch * S.size());
-    ops::LayerNorm<device>::template backward<Epsilon>(context.batch * S.tokens(), kChannels, x,
-                                                       state.parameters, dy, dx, gradients,
-                                                       gradients + kChannels);
+    const std::size_t rows = context.batch * S.tokens();
+    const A* gain = state.parameters;
+    A* d_bias = gradients + kChannels;
+    if constexpr (kRelu) {
+      Operation::template backward_relu<Epsilon>(rows, kChannels, x, gain, gain + kChannels, dy, dx,
+                                                 gradients, d_bias, residual);
+    } else {
+      Operation::template backward<Epsilon>(rows, kChannels, x, gain, dy, dx, gradients, d_bias,
+                                            residual);
+    }
   }
 
   template <class Visitor>
@@ -65,6 +81,9 @@ class LayerNorm {
     visit(dense_parameter(scope.name(kOwn ? "b" : "bias"), {kChannels},
                           scope.parameter_offset + kChannels, Initializer::zeros()));
   }
+
+ private:
+  using Operation = ops::LayerNorm<device>;
 };
 
 }  // namespace vid2vox

@@ -1,12 +1,12 @@
 #pragma once
 
-#include "vid2vox/layers/activation.hpp"
 #include "vid2vox/layers/axial_attention.hpp"
 #include "vid2vox/layers/batch_norm.hpp"
 #include "vid2vox/layers/conv3d.hpp"
 #include "vid2vox/layers/layer_norm.hpp"
 #include "vid2vox/layers/residual.hpp"
 #include "vid2vox/layers/sequential.hpp"
+#include "vid2vox/ops/pointwise.hpp"
 
 namespace vid2vox {
 
@@ -16,17 +16,18 @@ enum class NormKind { kBatchNorm, kLayerNorm };
 
 namespace detail {
 template <NormKind Kind, int Channels, class ThePolicy>
-struct NormOf {
-  using type = BatchNorm3d<Channels, ThePolicy>;
+struct NormReluOf {
+  using type = BatchNorm3d<Channels, ThePolicy, AfterNorm::kRelu>;
 };
 template <int Channels, class ThePolicy>
-struct NormOf<NormKind::kLayerNorm, Channels, ThePolicy> {
-  using type = LayerNorm<Channels, ops::LayerNormEpsilon::kInsideRoot, ThePolicy>;
+struct NormReluOf<NormKind::kLayerNorm, Channels, ThePolicy> {
+  using type = LayerNorm<Channels, ops::LayerNormEpsilon::kInsideRoot, ThePolicy, AfterNorm::kRelu>;
 };
 }  // namespace detail
 
+/// A norm and ReLU.
 template <NormKind Kind, int Channels, class ThePolicy>
-using Norm = typename detail::NormOf<Kind, Channels, ThePolicy>::type;
+using NormRelu = typename detail::NormReluOf<Kind, Channels, ThePolicy>::type;
 
 inline constexpr Conv3dConfig kConv3{.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .bias = false};
 inline constexpr Conv3dConfig kConv1{.kernel = {1, 1, 1}, .stride = {1, 1, 1}, .bias = false};
@@ -34,26 +35,25 @@ inline constexpr Conv3dConfig kConv1{.kernel = {1, 1, 1}, .stride = {1, 1, 1}, .
 /// VideoGPT's AttentionResidualBlock: x + [norm, ReLU, Conv3(C -> C/2), norm, ReLU, Conv1(C/2 ->
 /// C), norm, ReLU, axial attention](x). Tensors below "block", as there.
 template <int Channels, int Heads, NormKind Kind, class ThePolicy>
-using AttentionResidualBlock =
-    Residual<Sequential<Norm<Kind, Channels, ThePolicy>, Relu<ThePolicy>,
-                        Named<"2.conv", Conv3d<Channels, Channels / 2, kConv3, ThePolicy>>,
-                        Norm<Kind, Channels / 2, ThePolicy>, Relu<ThePolicy>,
-                        Named<"5.conv", Conv3d<Channels / 2, Channels, kConv1, ThePolicy>>,
-                        Norm<Kind, Channels, ThePolicy>, Relu<ThePolicy>,
-                        AxialAttention<Channels, Heads, ThePolicy>>>;
+using AttentionResidualBlock = Residual<
+    Sequential<NormRelu<Kind, Channels, ThePolicy>,
+               Named<"2.conv", Conv3d<Channels, Channels / 2, kConv3, ThePolicy>>,
+               NormRelu<Kind, Channels / 2, ThePolicy>,
+               Named<"5.conv", Conv3d<Channels / 2, Channels, kConv1, ThePolicy>>,
+               NormRelu<Kind, Channels, ThePolicy>, AxialAttention<Channels, Heads, ThePolicy>>>;
 
 /// VideoGPT's ResidualBlock with projection: y = ReLU(LN(Conv1(x)) +
 /// ReLU(LN(Conv3(ReLU(LN(Conv3(x))))))), no convolution biases. State dict: conv1, bnr1.norm.norm,
 /// conv2, bnr2.norm.norm, proj_conv, proj_bnr.norm.norm.
 template <int In, int Out, class ThePolicy>
 class ResidualBlock {
-  using LayerNormOut = LayerNorm<Out, ops::LayerNormEpsilon::kInsideRoot, ThePolicy>;
-  using Main = Sequential<Named<"conv1", Conv3d<In, Out, kConv3, ThePolicy>>,
-                          Named<"bnr1.norm.norm", LayerNormOut>, Relu<ThePolicy>,
-                          Named<"conv2", Conv3d<Out, Out, kConv3, ThePolicy>>,
-                          Named<"bnr2.norm.norm", LayerNormOut>, Relu<ThePolicy>>;
-  using Skip = Sequential<Named<"proj_conv", Conv3d<In, Out, kConv1, ThePolicy>>,
-                          Named<"proj_bnr.norm.norm", LayerNormOut>>;
+  using LayerNormRelu = NormRelu<NormKind::kLayerNorm, Out, ThePolicy>;
+  using Main = Sequential<
+      Named<"conv1", Conv3d<In, Out, kConv3, ThePolicy>>, Named<"bnr1.norm.norm", LayerNormRelu>,
+      Named<"conv2", Conv3d<Out, Out, kConv3, ThePolicy>>, Named<"bnr2.norm.norm", LayerNormRelu>>;
+  using Skip = Sequential<
+      Named<"proj_conv", Conv3d<In, Out, kConv1, ThePolicy>>,
+      Named<"proj_bnr.norm.norm", LayerNorm<Out, ops::LayerNormEpsilon::kInsideRoot, ThePolicy>>>;
 
  public:
   using policy = ThePolicy;
@@ -86,8 +86,7 @@ class ResidualBlock {
     const std::size_t size = context.batch * output_shape<S>().size();
     Main::template forward<S>(context, state, x, sum, saved);
     Skip::template forward<S>(context, state.at(Main::parameter_count, 0), x, y, skip);
-    Pointwise::accumulate(size, y, sum);
-    Pointwise::relu(size, sum, y);
+    Pointwise::add_relu(size, static_cast<const T*>(y), sum, y);
   }
 
   template <SampleShape S>

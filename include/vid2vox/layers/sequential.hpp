@@ -46,6 +46,27 @@ template <std::size_t I, class... Layers>
 using LayerAt = typename decltype(select_layer<I>(
     IndexedPack<std::index_sequence_for<Layers...>, Layers...>{}))::type;
 
+/// Modules of PyTorch that a layer stands for.
+template <class L>
+constexpr std::size_t module_count() {
+  if constexpr (requires { L::kModules; }) {
+    return L::kModules;
+  } else {
+    return 1;
+  }
+}
+
+/// Whether a layer may write its output over its input, since its backward pass does with the
+/// output what it would do with the input.
+template <class L>
+constexpr bool works_in_place() {
+  if constexpr (requires { L::kInPlace; }) {
+    return L::kInPlace;
+  } else {
+    return false;
+  }
+}
+
 template <class L>
 std::string child_name(std::size_t index) {
   if constexpr (requires { L::kIsNamed; }) {
@@ -57,9 +78,11 @@ std::string child_name(std::size_t index) {
 
 }  // namespace detail
 
-/// Layers one after the other. Tensors of the i-th child are named "<prefix>.i. ..." as in
-/// PyTorch's Sequential, or as `Named` says. Saved: what each child saves, and every activation
-/// between two children.
+/// Layers one after the other. Tensors of a child are named "<prefix>.i. ..." as in PyTorch's
+/// Sequential, i being the number of modules before it (a norm with its ReLU counts as two), or as
+/// `Named` says. Saved: what each child saves, and every activation between two children; a child
+/// between others that works in place (ReLU) has its output, and the gradient of its input, where
+/// its input and the gradient of its output were.
 template <class First, class... Rest>
 class Sequential {
   static constexpr std::size_t kCount = 1 + sizeof...(Rest);
@@ -110,7 +133,7 @@ class Sequential {
     const std::size_t largest = gradient_count<S>(context.batch, Indices{});
     T* even = context.scratch.take(largest);
     T* odd = context.scratch.take(largest);
-    const auto gradient_of_input = [&](std::size_t i) { return i % 2 == 0 ? even : odd; };
+    const auto gradient_of_input = [&](std::size_t i) { return places.slot[i] == 0 ? even : odd; };
     [&]<std::size_t... J>(std::index_sequence<J...>) {
       (
           [&] {
@@ -129,19 +152,21 @@ class Sequential {
   template <class Visitor>
   static void visit_tensors(const Scope& scope, const Visitor& visit) {
     [&]<std::size_t... I>(std::index_sequence<I...>) {
-      (Child<I>::visit_tensors(
-           scope.child(detail::child_name<Child<I>>(I), parameter_offset<I>(), buffer_offset<I>()),
-           visit),
+      (Child<I>::visit_tensors(scope.child(detail::child_name<Child<I>>(module_offset<I>()),
+                                           parameter_offset<I>(), buffer_offset<I>()),
+                               visit),
        ...);
     }
     (Indices{});
   }
 
  private:
-  /// Offsets into `saved`: what child I saves, and the input of child I (for I > 0).
+  /// Offsets into `saved`: what child I saves, and the input of child I (for I > 0); and which of
+  /// two arrays holds the gradient of that input.
   struct Layout {
     std::array<std::size_t, kCount> saved{};
     std::array<std::size_t, kCount> input{};
+    std::array<std::size_t, kCount> slot{};
     std::size_t total = 0;
   };
 
@@ -152,6 +177,22 @@ class Sequential {
     } else {
       constexpr SampleShape kBefore = shape_after<S, I - 1>();
       return Child<I - 1>::template output_shape<kBefore>();
+    }
+  }
+  template <std::size_t I>
+  static constexpr std::size_t module_offset() {
+    return []<std::size_t... J>(std::index_sequence<J...>) {
+      return (std::size_t{0} + ... + detail::module_count<Child<J>>());
+    }
+    (std::make_index_sequence<I>{});
+  }
+  /// Whether child I's input is what child I - 1 gave, written over by it.
+  template <std::size_t I>
+  static constexpr bool follows_in_place() {
+    if constexpr (I < 2) {
+      return false;  // the Sequential's own input belongs to the caller
+    } else {
+      return detail::works_in_place<Child<I - 1>>();
     }
   }
   template <std::size_t I>
@@ -173,8 +214,12 @@ class Sequential {
     Layout places;
     (
         [&] {
-          if constexpr (I > 0) {
+          if constexpr (follows_in_place<I>()) {
+            places.input[I] = places.input[I - 1];
+            places.slot[I] = places.slot[I - 1];
+          } else if constexpr (I > 0) {
             places.input[I] = places.total;
+            places.slot[I] = 1 - places.slot[I - 1];
             places.total += aligned_count(batch * shape_after<S, I>().size());
           }
           places.saved[I] = places.total;
@@ -194,5 +239,25 @@ class Sequential {
     return std::max({Child<I>::template scratch_count<shape_after<S, I>()>(batch)...});
   }
 };
+
+/// Layers that belong together in a longer Sequential.
+template <class... Layers>
+struct LayerGroup {};
+
+namespace detail {
+template <class... Groups>
+struct JoinGroups;
+template <class... Layers>
+struct JoinGroups<LayerGroup<Layers...>> {
+  using type = Sequential<Layers...>;
+};
+template <class... A, class... B, class... Rest>
+struct JoinGroups<LayerGroup<A...>, LayerGroup<B...>, Rest...>
+    : JoinGroups<LayerGroup<A..., B...>, Rest...> {};
+}  // namespace detail
+
+/// One Sequential of all the groups' layers.
+template <class... Groups>
+using SequentialOf = typename detail::JoinGroups<Groups...>::type;
 
 }  // namespace vid2vox

@@ -44,8 +44,12 @@ class PreNormResidual {
     NormLayer::template forward<S>(context, state, x, saved, nullptr);
     Inner::template forward<S>(context, inner_state(state), saved, y, saved + aligned_count(size),
                                extra...);
-    if (context.training && DropoutPercent > 0) drop(context, size, y, y);
-    ops::Pointwise<device>::accumulate(size, x, y);
+    if (context.training && DropoutPercent > 0) {
+      ops::Pointwise<device>::dropout_add(size, kDropout, context.dropout_key(DropoutSite),
+                                          static_cast<const T*>(y), x, y);
+    } else {
+      ops::Pointwise<device>::accumulate(size, x, y);
+    }
   }
 
   template <SampleShape S, class... Extra>
@@ -57,13 +61,13 @@ class PreNormResidual {
     const T* d_inner = dy;
     if (context.training && DropoutPercent > 0) {
       T* dropped = context.scratch.take(aligned_count(size));
-      drop(context, size, dy, dropped);
+      ops::Pointwise<device>::dropout(size, kDropout, context.dropout_key(DropoutSite), dy,
+                                      dropped);
       d_inner = dropped;
     }
     Inner::template backward<S>(context, inner_state(state), saved, saved + aligned_count(size),
                                 d_inner, d_norm, gradients + NormLayer::parameter_count, extra...);
-    NormLayer::template backward<S>(context, state, x, nullptr, d_norm, dx, gradients);
-    if (dx != nullptr) ops::Pointwise<device>::accumulate(size, dy, dx);
+    NormLayer::template backward<S>(context, state, x, nullptr, d_norm, dx, gradients, dy);
   }
 
   static State<T> inner_state(const State<T>& state) {
@@ -78,11 +82,8 @@ class PreNormResidual {
   }
 
  private:
-  static void drop(const Context<T>& context, std::size_t size, const T* x, T* y) {
-    constexpr double kPercent = 0.01;
-    ops::Pointwise<device>::dropout(size, DropoutPercent * kPercent,
-                                    context.dropout_key(DropoutSite), x, y);
-  }
+  static constexpr double kPercent = 0.01;
+  static constexpr double kDropout = DropoutPercent * kPercent;
 };
 
 struct TransformerBlockConfig {

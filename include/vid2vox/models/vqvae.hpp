@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <type_traits>
 #include <utility>
 
 #include "vid2vox/core/buffer.hpp"
+#include "vid2vox/layers/activation.hpp"
 #include "vid2vox/layers/codebook.hpp"
 #include "vid2vox/layers/conv_transpose3d.hpp"
 #include "vid2vox/layers/position_embedding.hpp"
@@ -37,6 +39,8 @@ struct VqvaeConfig {
 
 namespace detail {
 
+inline constexpr int kRgb = 3;
+
 constexpr int log2_exact(int value) {
   int power = 0;
   while ((1 << power) < value) ++power;
@@ -56,38 +60,38 @@ constexpr Conv3dConfig stage_config(Extent3 downsample, int stage) {
   return {.kernel = {4, 4, 4}, .stride = stage_stride(downsample, stage), .bias = true};
 }
 
-template <VqvaeConfig C, class ThePolicy, class Stages>
-struct DownStages;
-template <VqvaeConfig C, class ThePolicy, int... I>
-struct DownStages<C, ThePolicy, std::integer_sequence<int, I...>> {
-  static constexpr int kRgb = 3;
-  using type =
-      Sequential<Sequential<Named<"conv", Conv3d<I == 0 ? kRgb : C.n_hiddens, C.n_hiddens,
-                                                 stage_config(C.downsample, I), ThePolicy>>,
-                            Relu<ThePolicy>>...>;
-};
-
-/// An up stage; ReLU after all but the last.
-template <VqvaeConfig C, class ThePolicy, int I, bool Last>
-struct UpStage {
-  using type = Sequential<Named<"convt", ConvTranspose3d<C.n_hiddens, C.n_hiddens,
-                                                         stage_config(C.downsample, I), ThePolicy>>,
-                          Relu<ThePolicy>>;
-};
+/// The convolutions of the stages, "convs.<i>.conv" and "convts.<i>.convt".
 template <VqvaeConfig C, class ThePolicy, int I>
-struct UpStage<C, ThePolicy, I, true> {
-  static constexpr int kRgb = 3;
-  using type = Sequential<
-      Named<"convt", ConvTranspose3d<C.n_hiddens, kRgb, stage_config(C.downsample, I), ThePolicy>>>;
+struct DownConv
+    : Conv3d<I == 0 ? kRgb : C.n_hiddens, C.n_hiddens, stage_config(C.downsample, I), ThePolicy> {
+  static constexpr bool kIsNamed = true;
+  static std::string child_name() { return "convs." + std::to_string(I) + ".conv"; }
 };
-template <VqvaeConfig C, class ThePolicy, class Stages>
-struct UpStages;
-template <VqvaeConfig C, class ThePolicy, int... I>
-struct UpStages<C, ThePolicy, std::integer_sequence<int, I...>> {
-  using type = Sequential<typename UpStage<C, ThePolicy, I, I + 1 == sizeof...(I)>::type...>;
+template <VqvaeConfig C, class ThePolicy, int I, int Out>
+struct UpConv : ConvTranspose3d<C.n_hiddens, Out, stage_config(C.downsample, I), ThePolicy> {
+  static constexpr bool kIsNamed = true;
+  static std::string child_name() { return "convts." + std::to_string(I) + ".convt"; }
 };
 
-/// "res_stack": the residual blocks 0 ... n-1, then norm n and ReLU.
+template <VqvaeConfig C, class ThePolicy, class ResStack, class Stages>
+struct Parts;
+/// Every convolution of a stage has a ReLU behind it, but for the decoder's last. Encoder and
+/// decoder are one Sequential each, so that every ReLU works in place.
+template <VqvaeConfig C, class ThePolicy, class ResStack, int... I>
+struct Parts<C, ThePolicy, ResStack, std::integer_sequence<int, I...>> {
+  template <int Stage>
+  using Up =
+      std::conditional_t<Stage + 1 == sizeof...(I), LayerGroup<UpConv<C, ThePolicy, Stage, kRgb>>,
+                         LayerGroup<UpConv<C, ThePolicy, Stage, C.n_hiddens>, Relu<ThePolicy>>>;
+  static constexpr Conv3dConfig kLast{.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .bias = true};
+  using Encoder = SequentialOf<
+      LayerGroup<DownConv<C, ThePolicy, I>, Relu<ThePolicy>>...,
+      LayerGroup<Named<"conv_last.conv", Conv3d<C.n_hiddens, C.n_hiddens, kLast, ThePolicy>>,
+                 ResStack>>;
+  using Decoder = SequentialOf<LayerGroup<ResStack>, Up<I>...>;
+};
+
+/// "res_stack": the residual blocks 0 ... n-1, then norm n with ReLU.
 template <VqvaeConfig C, class ThePolicy>
 struct ResidualStack {
   /// The block's tensors are below "<i>.block".
@@ -98,7 +102,7 @@ struct ResidualStack {
           scope.child("block", 0, 0), visit);
     }
   };
-  struct FinalNorm : Norm<C.norm, C.n_hiddens, ThePolicy> {
+  struct FinalNorm : NormRelu<C.norm, C.n_hiddens, ThePolicy> {
     static constexpr bool kIsNamed = true;
     static std::string child_name() { return std::to_string(C.n_res_layers); }
   };
@@ -112,7 +116,7 @@ struct ResidualStack {
   };
   using type =
       Sequential<Named<"", Repeat<C.n_res_layers, typename Choose<C.recompute, Block>::type>>,
-                 FinalNorm, Relu<ThePolicy>>;
+                 FinalNorm>;
 };
 
 }  // namespace detail
@@ -144,20 +148,16 @@ class Vqvae {
   static_assert(RequireHeads<Vqvae, C.n_hiddens, C.heads>::value);
 
   using Stages = std::make_integer_sequence<int, detail::stage_count(C.downsample)>;
-  static constexpr Conv3dConfig kLast{.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .bias = true};
   static constexpr Conv3dConfig kPoint{.kernel = {1, 1, 1}, .stride = {1, 1, 1}, .bias = true};
   using ResStack = Named<"res_stack", typename detail::ResidualStack<C, ThePolicy>::type>;
-  using Encoder =
-      Sequential<Named<"convs", typename detail::DownStages<C, ThePolicy, Stages>::type>,
-                 Named<"conv_last.conv", Conv3d<C.n_hiddens, C.n_hiddens, kLast, ThePolicy>>,
-                 ResStack>;
-  using Decoder =
-      Sequential<ResStack, Named<"convts", typename detail::UpStages<C, ThePolicy, Stages>::type>>;
+  using Parts = detail::Parts<C, ThePolicy, ResStack, Stages>;
+  using Encoder = typename Parts::Encoder;
+  using Decoder = typename Parts::Decoder;
   using PreVq = Conv3d<C.n_hiddens, C.embedding_dim, kPoint, ThePolicy>;
   using PostVq = Conv3d<C.embedding_dim, C.n_hiddens, kPoint, ThePolicy>;
   using Book = Codebook<C.n_codes, C.embedding_dim, ThePolicy>;
 
-  static constexpr SampleShape kClip = make_shape(C.clip, 3);
+  static constexpr SampleShape kClip = make_shape(C.clip, detail::kRgb);
   static constexpr SampleShape kHidden = Encoder::template output_shape<kClip>();
   static constexpr SampleShape kLatent = kHidden.with_channels(C.embedding_dim);
   static_assert(Decoder::template output_shape<kHidden>() == kClip);

@@ -16,6 +16,10 @@ namespace vid2vox::ops {
 ///   apply(rows, channels, x, mean, inverse_sd, gain, bias, y)
 ///   backward(rows, channels, x, mean, inverse_sd, gain, dy, dx, d_gain, d_bias, batch_statistics):
 ///     adds to d_gain and d_bias; batch_statistics says whether mean and sd depend on x
+/// and with ReLU in the same pass; backward needs no output, since it finds from x what ReLU cut:
+///   apply_relu(rows, channels, x, mean, inverse_sd, gain, bias, y)
+///   backward_relu(rows, channels, x, mean, inverse_sd, gain, bias, dy, dx, d_gain, d_bias,
+///     batch_statistics)
 template <Device D>
 struct BatchNorm {
   static_assert(
@@ -32,9 +36,15 @@ enum class LayerNormEpsilon {
 };
 
 /// Layer normalisation over channels (Ba et al. 2016), population variance; x, y, dx, dy: [rows,
-/// channels] of T, gain, bias and their gradients [channels] of A:
+/// channels] of T, gain, bias and their gradients [channels] of A; y may be x, dx may be dy:
 ///   forward<epsilon>(rows, channels, x, gain, bias, y)
-///   backward<epsilon>(rows, channels, x, gain, dy, dx, d_gain, d_bias): adds to d_gain and d_bias
+///   backward<epsilon>(rows, channels, x, gain, dy, dx, d_gain, d_bias, residual = nullptr): adds
+///   to
+///     d_gain and d_bias; dx has residual [rows, channels] added, where there is one
+/// and with ReLU in the same pass:
+///   forward_relu<epsilon>(rows, channels, x, gain, bias, y)
+///   backward_relu<epsilon>(rows, channels, x, gain, bias, dy, dx, d_gain, d_bias,
+///     residual = nullptr)
 template <Device D>
 struct LayerNorm {
   static_assert(

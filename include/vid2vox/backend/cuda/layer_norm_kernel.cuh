@@ -32,7 +32,7 @@ VID2VOX_HOST_DEVICE bool has_aligned_rows(const LayerNormParams& p) {
     return reinterpret_cast<std::uintptr_t>(pointer) % kVectorBytes == 0;
   };
   return p.channels % kPackSize<T> == 0 && aligned(p.x) && aligned(p.y) && aligned(p.dy) &&
-         aligned(p.dx);
+         aligned(p.residual) && aligned(p.dx);
 }
 
 /// Which channels of a row a thread of a team of kTeam (a warp, or the block) keeps: kValues of
@@ -199,8 +199,8 @@ __device__ __forceinline__ void write_sums(const LayerNormWork& p, const Layout&
 }
 
 /// dx, with u = x - mean, s the scale and g = dy * gain: s g + u * 2 s' / n * sum(g u) - s * mean
-/// of g (the second term's mean over channels is zero); and the block's share of the gradients of
-/// gain and bias.
+/// of g (the second term's mean over channels is zero) and the residual, if there is one; and the
+/// block's share of the gradients of gain and bias.
 template <class T, int kValues, int kTeam, bool kPacked>
 __global__ void __launch_bounds__(kLayerNormThreads<kTeam>, layer_norm_blocks(kValues, kTeam))
     layer_norm_backward_kernel(LayerNormWork p) {
@@ -242,6 +242,11 @@ __global__ void __launch_bounds__(kLayerNormThreads<kTeam>, layer_norm_blocks(kV
 #pragma unroll
     for (int i = 0; i < kValues; ++i) {
       gradient[i] = scale.scale * (gradient[i] - total) + value[i] * slope;
+    }
+    if (p.residual != nullptr) {
+      layout.load(static_cast<const T*>(p.residual) + row * p.channels, value);
+#pragma unroll
+      for (int i = 0; i < kValues; ++i) gradient[i] += value[i];
     }
     layout.store(gradient, static_cast<T*>(p.dx) + row * p.channels);
   }

@@ -101,6 +101,7 @@ struct LayerNormParams {
   void* y = nullptr;  // forward only
   // Backward only:
   const void* dy = nullptr;
+  const void* residual = nullptr;  // of dy's shape, added to dx; or none
   void* dx = nullptr;
   float* d_gain = nullptr;  // added to
   float* d_bias = nullptr;  // added to
@@ -199,16 +200,18 @@ struct LayerNorm<cuda> {
   }
   template <LayerNormEpsilon E, class T>
   static void backward(std::size_t rows, std::size_t channels, const T* x, const float* gain,
-                       const T* dy, T* dx, float* d_gain, float* d_bias) {
+                       const T* dy, T* dx, float* d_gain, float* d_bias,
+                       const T* residual = nullptr) {
     launch_backward<T>({number_type_of<T>, E, false, rows, channels, x, gain, nullptr}, dy, dx,
-                       d_gain, d_bias);
+                       d_gain, d_bias, residual);
   }
   /// The gradient of forward_relu.
   template <LayerNormEpsilon E, class T>
   static void backward_relu(std::size_t rows, std::size_t channels, const T* x, const float* gain,
-                            const float* bias, const T* dy, T* dx, float* d_gain, float* d_bias) {
+                            const float* bias, const T* dy, T* dx, float* d_gain, float* d_bias,
+                            const T* residual = nullptr) {
     launch_backward<T>({number_type_of<T>, E, true, rows, channels, x, gain, bias}, dy, dx, d_gain,
-                       d_bias);
+                       d_bias, residual);
   }
 
  private:
@@ -219,8 +222,9 @@ struct LayerNorm<cuda> {
   }
   template <class T>
   static void launch_backward(backend::cuda::LayerNormParams params, const T* dy, T* dx,
-                              float* d_gain, float* d_bias) {
+                              float* d_gain, float* d_bias, const T* residual) {
     params.dy = dy;
+    params.residual = residual;
     params.dx = dx;
     params.d_gain = d_gain;
     params.d_bias = d_bias;

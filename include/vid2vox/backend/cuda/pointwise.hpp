@@ -11,14 +11,16 @@
 namespace vid2vox::backend::cuda {
 
 enum class PointwiseKind : std::uint8_t {
-  kRelu,           // y = max(a, 0)
-  kReluBackward,   // y = b where a > 0, else 0: a the input, b the gradient of the output
+  kRelu,           // y = max(a, 0), NaN where a is
+  kReluBackward,   // y = 0 where a <= 0, else b: a the input, b the gradient of the output
   kGelu2,          // y = a sigmoid(1.702 a)
   kGelu2Backward,  // y = b times the derivative of kGelu2 at a
-  kAdd             // y = a + b
+  kAdd,            // y = a + b
+  kAddRelu         // sum = a + b, y = max(sum, 0)
 };
 
-/// a, b (null for kRelu and kGelu2), y: [n] of `type`; y may be a or b.
+/// a, b (null for kRelu and kGelu2), y, sum (null but for kAddRelu): [n] of `type`; y and sum may
+/// be a or b.
 struct PointwiseParams {
   NumberType type = NumberType::kFloat32;
   PointwiseKind kind = PointwiseKind::kAdd;
@@ -26,6 +28,7 @@ struct PointwiseParams {
   const void* a = nullptr;
   const void* b = nullptr;
   void* y = nullptr;
+  void* sum = nullptr;
 };
 void launch_pointwise(const PointwiseParams& params, Stream stream);
 
@@ -124,6 +127,10 @@ struct Pointwise<cuda> {
     launch<T>(backend::cuda::PointwiseKind::kAdd, n, y, x, y);
   }
   template <class T>
+  static void add_relu(std::size_t n, const T* x, T* sum, T* y) {
+    launch<T>(backend::cuda::PointwiseKind::kAddRelu, n, x, sum, y, sum);
+  }
+  template <class T>
   static void add_rows(std::size_t rows, std::size_t cols, const float* bias, T* y) {
     backend::cuda::launch_add_rows({number_type_of<T>, rows, cols, bias, y},
                                    backend::cuda::current_stream());
@@ -164,9 +171,9 @@ struct Pointwise<cuda> {
 
  private:
   template <class T>
-  static void launch(backend::cuda::PointwiseKind kind, std::size_t n, const T* a, const T* b,
-                     T* y) {
-    backend::cuda::launch_pointwise({number_type_of<T>, kind, n, a, b, y},
+  static void launch(backend::cuda::PointwiseKind kind, std::size_t n, const T* a, const T* b, T* y,
+                     T* sum = nullptr) {
+    backend::cuda::launch_pointwise({number_type_of<T>, kind, n, a, b, y, sum},
                                     backend::cuda::current_stream());
   }
 };

@@ -13,9 +13,9 @@ template <PointwiseKind K>
 __device__ __forceinline__ float pointwise_value(float a, float b) {
   constexpr float kGelu2Slope = 1.702F;  // VideoGPT's GeLU2
   if constexpr (K == PointwiseKind::kRelu) {
-    return a > 0.0F ? a : 0.0F;
+    return a <= 0.0F ? 0.0F : a;
   } else if constexpr (K == PointwiseKind::kReluBackward) {
-    return a > 0.0F ? b : 0.0F;
+    return a <= 0.0F ? 0.0F : b;
   } else if constexpr (K == PointwiseKind::kGelu2) {
     return a * sigmoid(kGelu2Slope * a);
   } else if constexpr (K == PointwiseKind::kGelu2Backward) {
@@ -32,7 +32,8 @@ __global__ void __launch_bounds__(kPointwiseThreads) pointwise_kernel(PointwiseP
   const T* a = static_cast<const T*>(p.a);
   const T* b = static_cast<const T*>(p.b);
   T* y = static_cast<T*>(p.y);
-  const bool aligned = is_aligned(a) && is_aligned(b) && is_aligned(y);
+  T* sum = static_cast<T*>(p.sum);
+  const bool aligned = is_aligned(a) && is_aligned(b) && is_aligned(y) && is_aligned(sum);
   for_each_pack<kPackSize<T>>(p.n, [&](std::size_t first, int count) {
     Pack<T> pack = load_pack(a + first, count, aligned);
     Pack<T> other{};
@@ -40,6 +41,13 @@ __global__ void __launch_bounds__(kPointwiseThreads) pointwise_kernel(PointwiseP
 #pragma unroll
     for (int i = 0; i < kPackSize<T>; ++i) {
       pack.value[i] = pointwise_value<K>(pack.value[i], other.value[i]);
+    }
+    if constexpr (K == PointwiseKind::kAddRelu) {
+      store_pack(sum + first, pack, count, aligned);
+#pragma unroll
+      for (int i = 0; i < kPackSize<T>; ++i) {
+        pack.value[i] = pointwise_value<PointwiseKind::kRelu>(pack.value[i], 0.0F);
+      }
     }
     store_pack(y + first, pack, count, aligned);
   });

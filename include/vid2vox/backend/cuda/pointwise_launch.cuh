@@ -29,6 +29,8 @@ void launch_pointwise_of(const PointwiseParams& p, Stream stream) {
       return launch_flat(pointwise_kernel<T, PointwiseKind::kGelu2Backward>, kWidth, stream, p);
     case PointwiseKind::kAdd:
       return launch_flat(pointwise_kernel<T, PointwiseKind::kAdd>, kWidth, stream, p);
+    case PointwiseKind::kAddRelu:
+      return launch_flat(pointwise_kernel<T, PointwiseKind::kAddRelu>, kWidth, stream, p);
   }
 }
 
