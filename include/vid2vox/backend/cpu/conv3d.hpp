@@ -9,7 +9,6 @@
 #include "vid2vox/backend/cpu/matrix_product.hpp"
 #include "vid2vox/backend/cpu/pointwise.hpp"
 #include "vid2vox/backend/cpu/thread_scratch.hpp"
-#include "vid2vox/core/buffer.hpp"
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/ops/conv3d.hpp"
 
@@ -192,23 +191,20 @@ void transpose(const T* from, std::size_t rows, std::size_t cols, T* to) {
   }
 }
 
-/// The weights of a phase, transposed to [taps, out_channels, in_channels].
+/// The weights of a phase, transposed to `packed` [taps, out_channels, in_channels].
 template <class T>
-Buffer<T> phase_weights(const ops::Conv3dGeometry& g, const Gather& gather, const T* w) {
+void phase_weights(const ops::Conv3dGeometry& g, const Gather& gather, const T* w, T* packed) {
   const auto in = static_cast<std::size_t>(g.in_channels);
   const auto out = static_cast<std::size_t>(g.out_channels);
   const std::vector<int>& h = gather.axis[1].kernel;
   const std::vector<int>& width = gather.axis[2].kernel;
-  const std::size_t taps = gather.pairs() * width.size();
-  Buffer<T> packed(taps * in * out);
-  parallel_for(taps, [&](std::size_t index) {
+  parallel_for(gather.pairs() * width.size(), [&](std::size_t index) {
     const int kt = gather.axis[0].kernel[index / width.size() / h.size()];
     const int kh = h[index / width.size() % h.size()];
     const int kw = width[index % width.size()];
     const auto tap = static_cast<std::size_t>((kt * g.kernel.h + kh) * g.kernel.w + kw);
-    transpose(w + tap * in * out, in, out, packed.data() + index * in * out);
+    transpose(w + tap * in * out, in, out, packed + index * in * out);
   });
-  return packed;
 }
 
 /// How a weight gradient is cut up: groups of tap pairs, each of which owns its rows of dw; and,
@@ -276,11 +272,13 @@ struct Conv3d<cpu> {
       return;
     }
     const auto in = static_cast<std::size_t>(g.in_channels);
+    backend::cpu::ThreadScratch<T> weights(g.kernel.volume() * in *
+                                           static_cast<std::size_t>(g.out_channels));
     for (int t = 0; t < std::min(g.stride.t, g.in.t); ++t) {
       for (int h = 0; h < std::min(g.stride.h, g.in.h); ++h) {
         for (int w_phase = 0; w_phase < std::min(g.stride.w, g.in.w); ++w_phase) {
           const auto gather = backend::cpu::phase_gather(g, {t, h, w_phase});
-          const auto weights = backend::cpu::phase_weights(g, gather, w);
+          backend::cpu::phase_weights(g, gather, w, weights.data());
           const auto store = [&, t, h, w_phase](std::size_t row, const AccumulateOf<T>* values) {
             const auto at = backend::cpu::grid_position(gather, row);
             const std::size_t position = ((at.batch * static_cast<std::size_t>(g.in.t) +
@@ -305,7 +303,8 @@ struct Conv3d<cpu> {
     const backend::cpu::WeightGradientPieces pieces(gather);
     const std::size_t size = gather.pairs() * gather.width() * out;
     using A = AccumulateOf<T>;
-    Buffer<A> sums(pieces.chunks == 1 ? 0 : pieces.chunks * size);
+    backend::cpu::ThreadScratch<A> sums(pieces.chunks == 1 ? 0 : pieces.chunks * size);
+    std::fill_n(sums.data(), sums.size(), A(0));
     parallel_for(pieces.groups * pieces.chunks, [&](std::size_t piece) {
       const std::size_t chunk = piece / pieces.groups;
       backend::cpu::weight_gradient_piece(gather, pieces, piece % pieces.groups, chunk, x, dy, out,
