@@ -7,6 +7,7 @@
 #include "support/catch.hpp"
 #include "support/test_data.hpp"
 #include "vid2vox/backend/cpu/adam.hpp"
+#include "vid2vox/backend/cpu/attention.hpp"
 #include "vid2vox/backend/cpu/axial_attention.hpp"
 #include "vid2vox/backend/cpu/codebook.hpp"
 #include "vid2vox/backend/cpu/conv3d.hpp"
