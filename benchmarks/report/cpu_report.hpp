@@ -174,8 +174,7 @@ inline Json whole_programs(const std::map<std::string, Measurement>& all) {
     Json entry{{"name", parts[0] + "/" + parts[1] + "/" + parts[2]}, {"who", parts[3]}};
     if (m.error.empty()) {
       entry["seconds"] = m.seconds;
-      const auto bytes = m.counters.find("peak_bytes");
-      if (bytes != m.counters.end()) entry["peak_bytes"] = bytes->second;
+      for (const auto& [counter, value] : m.counters) entry[counter] = value;
     } else {
       entry["error"] = m.error;
     }

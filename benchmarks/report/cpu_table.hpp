@@ -124,17 +124,19 @@ inline std::string memory_table(const Json& report) {
 
 inline std::string compile_table(const Json& report) {
   constexpr double kGigabyte = 1e9;
-  std::string text = row({"compiling", "with", "seconds", "GB", "within 60 s and 2 GB"}) +
-                     row({"---", "---", "---", "---", "---"});
+  std::string text =
+      row({"compiling", "with", "seconds", "of the processor", "GB", "within 60 s and 2 GB"}) +
+      row(std::vector<std::string>(6, "---"));
   for (const Json& entry : report["compile"]) {
     const auto parts = parts_of(entry["name"]);
     if (entry.contains("error")) {
-      text += row({parts[2], entry["who"], error_text(entry["error"]), "-", "no"});
+      text += row({parts[2], entry["who"], error_text(entry["error"]), "-", "-", "no"});
       continue;
     }
     const double seconds = entry["seconds"];
     const double bytes = entry.value("peak_bytes", 0.0);
-    text += row({parts[2], entry["who"], number_text(seconds), number_text(bytes / kGigabyte),
+    text += row({parts[2], entry["who"], number_text(seconds),
+                 number_text(entry.value("cpu_seconds", 0.0)), number_text(bytes / kGigabyte),
                  seconds <= kCompileSeconds && bytes <= kCompileBytes ? "yes" : "no"});
   }
   return text;
@@ -150,13 +152,14 @@ inline std::string cpu_tables(const Json& report) {
   for (const auto& [name, value] : report["facts"].items()) {
     text += "- " + name + ": " + value.get<std::string>() + "\n";
   }
-  text += "- ceilings: ";
+  std::string ceilings;
   for (const auto& [precision, flops] : report["ceilings"]["product_flops_per_s"].items()) {
-    text += precision + " products " + number_text(flops.get<double>() / kGiga, "GFLOP/s, ");
+    ceilings += precision + " products " + number_text(flops.get<double>() / kGiga, "GFLOP/s, ");
   }
-  text += "memory " +
-          number_text(report["ceilings"]["stream_bytes_per_s"].get<double>() / kGiga, "GB/s") +
-          "\n- rounds: " + std::to_string(report["rounds"].get<int>()) + "\n";
+  const double stream = report["ceilings"]["stream_bytes_per_s"];
+  if (stream > 0) ceilings += "memory " + number_text(stream / kGiga, "GB/s");
+  if (!ceilings.empty()) text += "- ceilings: " + ceilings + "\n";
+  text += "- rounds: " + std::to_string(report["rounds"].get<int>()) + "\n";
   if (!report["benchmarks"].empty()) text += "\n" + benchmark_table(report);
   if (!report["memory"].empty()) text += "\n" + memory_table(report);
   if (!report["compile"].empty()) text += "\n" + compile_table(report);

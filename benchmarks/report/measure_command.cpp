@@ -1,5 +1,6 @@
-// measure_command RESULT.json NAME COMMAND [ARGUMENT...]: runs the command and writes its seconds
-// and the largest resident memory of one of its processes, in Google Benchmark's form.
+// measure_command RESULT.json NAME COMMAND [ARGUMENT...]: runs the command and writes its seconds,
+// its processor seconds and the largest resident memory of one of its processes, in Google
+// Benchmark's form.
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,6 +10,15 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
+
+namespace {
+
+double seconds_of(const timeval& time) {
+  constexpr double kMicro = 1e-6;
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * kMicro;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   constexpr int kCommand = 3;
@@ -36,6 +46,7 @@ int main(int argc, char** argv) {
   if (good) {
     entry["real_time"] = seconds.count();
     entry["time_unit"] = "s";
+    entry["cpu_seconds"] = seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
     entry["peak_bytes"] = static_cast<double>(usage.ru_maxrss) * kBytesOfUnit;
   } else {
     entry["error_occurred"] = true;

@@ -9,6 +9,7 @@ small shapes.
 """
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -19,6 +20,36 @@ from torch_rivals import Bench, Results, make_adam, relative_error
 
 PRECISIONS = ("fp32", "bf16")
 STRIDES = {"122": (1, 2, 2), "222": (2, 2, 2), "111": (1, 1, 1)}
+# transposed, channels in and out, kernel, stride, input grid
+CONVOLUTIONS = [
+    (False, 3, 240, 4, "222", (16, 128, 128)), (False, 240, 240, 4, "222", (8, 64, 64)),
+    (False, 240, 120, 3, "111", (4, 8, 8)), (True, 240, 240, 4, "122", (16, 32, 32)),
+    (True, 240, 3, 4, "122", (16, 64, 64))]
+CODEBOOKS = ["65536x128x1024", "4096x256x2048"]
+
+
+def convolution_name(transposed, c_in, c_out, kernel, strides, grid):
+    return ("conv_transpose3d" if transposed else "conv3d",
+            f"{c_in}_{c_out}_k{kernel}s{strides}_{'x'.join(map(str, grid))}")
+
+
+def all_names():
+    """Of everything measured here, without who: for where PyTorch is missing."""
+    for precision in PRECISIONS:
+        for operation, shape in itertools.starmap(convolution_name, CONVOLUTIONS):
+            yield f"{operation}_forward/{precision}/{shape}"
+            yield f"{operation}_gradients/{precision}/{shape}"
+        for kind in ("forward", "with_backward"):
+            yield f"axial_block_{kind}/{precision}/4x8x8x240"
+            yield f"axial_block_{kind}/{precision}/4x16x16x240"
+            yield f"causal_attention_{kind}/{precision}/1024x576"
+        for operation, batches in [("vqvae_encode", [1]), ("vqvae_reconstruct", [1]),
+                                   ("vqvae_train_step", [1, 2]), ("gpt_train_step", [1, 4]),
+                                   ("gpt_sample_clip", [1, 4])]:
+            for batch in batches:
+                yield f"{operation}/{precision}/study_batch{batch}"
+    for shape in CODEBOOKS:
+        yield f"nearest_code/fp32/{shape}"
 
 
 class Variants:
@@ -89,11 +120,8 @@ class Workloads:
 
     def convolutions(self, precision):
         torch, compact = self.torch, self.compact
-        for transposed, c_in, c_out, kernel, strides, grid in [
-                (False, 3, 240, 4, "222", (16, 128, 128)), (False, 240, 240, 4, "222", (8, 64, 64)),
-                (False, 240, 120, 3, "111", (4, 8, 8)), (True, 240, 240, 4, "122", (16, 32, 32)),
-                (True, 240, 3, 4, "122", (16, 64, 64))]:
-            shape = f"{c_in}_{c_out}_k{kernel}s{strides}_{'x'.join(map(str, grid))}"
+        for transposed, c_in, c_out, kernel, strides, grid in CONVOLUTIONS:
+            operation, shape = convolution_name(transposed, c_in, c_out, kernel, strides, grid)
             small = (2, 8, 8) if self.tiny else grid
 
             def prepare(layout, backward, transposed=transposed, c_in=c_in, c_out=c_out,
@@ -114,61 +142,75 @@ class Workloads:
                 dy = torch.randn_like(y)
                 return lambda: torch.autograd.grad(y, leaves, dy, retain_graph=True)
 
-            operation = "conv_transpose3d" if transposed else "conv3d"
             for backward, suffix in [(False, "_forward"), (True, "_gradients")]:
                 yield operation + suffix, shape, {
                     layout: lambda prepare=prepare, layout=layout, backward=backward:
                     prepare(layout, backward) for layout in self.layouts}
 
-    def layer_ways(self, precision, layer, x, call):
-        """Forward and forward-and-backward of a layer of attention, in its two ways."""
+    def layer_ways(self, precision, make):
+        """Forward and forward-and-backward of a layer of attention; make() -> (call, layer, x)."""
         torch = self.torch
-        layer = layer.to(self.dtype(precision))
-        x = x.to(self.dtype(precision)).requires_grad_()
-        dy = torch.randn_like(x)
-        leaves = [x, *layer.parameters()]
 
-        def forward():
-            with torch.no_grad():
-                return call(layer, x)
+        def prepare(backward):
+            call, layer, x = make()
+            layer = layer.to(self.dtype(precision))
+            x = x.to(self.dtype(precision)).requires_grad_()
+            dy = torch.randn_like(x)
+            leaves = [x, *layer.parameters()]
 
-        def both():
-            return torch.autograd.grad(call(layer, x), leaves, dy)
+            def forward():
+                with torch.no_grad():
+                    return call(layer, x)
 
-        for name, run in [("_forward", forward), ("_with_backward", both)]:
-            yield name, {kind: lambda kind=kind, run=run: self.with_attention(kind, run)
-                         for kind in self.attentions}
+            def both():
+                return torch.autograd.grad(call(layer, x), leaves, dy)
+            return both if backward else forward
+
+        for backward, suffix in [(False, "_forward"), (True, "_with_backward")]:
+            yield suffix, self.with_attentions({"layer": lambda backward=backward:
+                                                prepare(backward)})
 
     def attention(self, precision):
         torch, compact = self.torch, self.compact
         for grid in [(4, 8, 8), (4, 16, 16)]:
-            channels = 16 if self.tiny else 240
-            x = torch.randn(1, channels, *grid).to(memory_format=torch.channels_last_3d)
-            for suffix, ways in self.layer_ways(precision, compact.AxialBlock(channels, 2), x,
-                                                lambda layer, x: layer(x)):
+            def make_axial(grid=grid):
+                channels = 16 if self.tiny else 240
+                x = torch.randn(1, channels, *grid).to(memory_format=torch.channels_last_3d)
+                return (lambda layer, x: layer(x)), compact.AxialBlock(channels, 2), x
+
+            for suffix, ways in self.layer_ways(precision, make_axial):
                 yield "axial_block" + suffix, "x".join(map(str, grid)) + "x240", ways
-        dim, tokens = (16, 32) if self.tiny else (576, 1024)
-        layer = compact.MultiHeadAttention(dim, dim, 4, causal=True)
-        for suffix, ways in self.layer_ways(precision, layer, torch.randn(1, tokens, dim),
-                                            lambda layer, x: layer(x, x)):
+
+        def make_causal():
+            dim, tokens = (16, 32) if self.tiny else (576, 1024)
+            layer = compact.MultiHeadAttention(dim, dim, 4, causal=True)
+            return (lambda layer, x: layer(x, x)), layer, torch.randn(1, tokens, dim)
+
+        for suffix, ways in self.layer_ways(precision, make_causal):
             yield "causal_attention" + suffix, "1024x576", ways
 
     def codebook(self, precision):
         if precision != "fp32":
             return
         torch = self.torch
-        for shape in ["65536x128x1024", "4096x256x2048"]:
-            z, embeddings = codebook_data(torch, shape, self.tiny)
+        for shape in CODEBOOKS:
+            def prepare(by_formula, shape=shape):
+                z, embeddings = codebook_data(torch, shape, self.tiny)
 
-            def formula(z=z, embeddings=embeddings):
-                distances = torch.addmm((embeddings**2).sum(1), z, embeddings.t(), alpha=-2)
-                return distances.argmin(1)
+                def formula():
+                    squares = (embeddings**2).sum(1)
+                    return torch.addmm(squares, z, embeddings.t(), alpha=-2).argmin(1)
 
-            def cdist(z=z, embeddings=embeddings):
-                return torch.cdist(z, embeddings).argmin(1)
+                def distances():
+                    return torch.cdist(z, embeddings).argmin(1)
 
-            yield "nearest_code", shape, {"formula": lambda run=formula: run,
-                                          "cdist": lambda run=cdist: run}
+                run = formula if by_formula else distances
+                if not torch.equal(run()[:256], nearest_in_float64(torch, z[:256], embeddings)):
+                    raise RuntimeError("other codes than in float64")
+                return run
+
+            yield "nearest_code", shape, {"formula": lambda prepare=prepare: prepare(True),
+                                          "cdist": lambda prepare=prepare: prepare(False)}
 
     def preset(self):
         return "tiny" if self.tiny else "study"
@@ -274,9 +316,13 @@ def codebook_data(numbers, shape, tiny):
     return embeddings[choice] + 0.5 * numbers.randn(rows, dim), embeddings
 
 
+def nearest_in_float64(torch, z, embeddings):
+    return torch.cdist(z.double(), embeddings.double()).argmin(1)
+
+
 def bench_faiss(torch, bench, matches, threads):
     """The same search by FAISS's exact index, checked against float64."""
-    for shape in ["65536x128x1024", "4096x256x2048"]:
+    for shape in CODEBOOKS:
         name = f"nearest_code/fp32/{shape}/faiss"
         if not matches(name):
             continue
@@ -295,10 +341,8 @@ def bench_faiss(torch, bench, matches, threads):
             return lambda: index.search(z, 1)[1][:, 0]
 
         def check(found, z=z, embeddings=embeddings):
-            part = slice(0, 256)
-            right = torch.cdist(z[part].double(), embeddings.double()).argmin(1)
-            wrong = (torch.from_numpy(found[part]) != right).sum()
-            return float(wrong), 0
+            right = nearest_in_float64(torch, z[:256], embeddings)
+            return float((torch.from_numpy(found[:256]) != right).sum()), 0
 
         bench.time(name, prepare, check)
 
@@ -335,10 +379,13 @@ def main():
     parser.add_argument("--tiny", action="store_true", help="small shapes, to try the program")
     options = parser.parse_args()
     results = Results(options.out)
+    matches = re.compile(options.filter).search
     try:
         import torch  # pylint: disable=import-outside-toplevel
     except ImportError as error:
         results.skip(f"not here: {error}")
+        for name in filter(lambda name: matches(name + "/torch"), all_names()):
+            results.add(name + "/torch", error_occurred=True, error_message="not here")
         return 0
     torch.manual_seed(0)
     torch.set_num_threads(options.threads)
@@ -351,8 +398,10 @@ def main():
                                    torch_threads=torch.get_num_threads(), torch_variants={})
     bench = Bench(torch, "cpu", results, options.tiny, warm_ups=1, repetitions=1,
                   region_seconds=options.min_time)
-    matches = re.compile(options.filter).search
+    known = set(all_names())
     for name, ways in workloads.all():
+        if name not in known:
+            raise RuntimeError(f"all_names lacks {name}")
         name += "/torch"
         if matches(name):
             way = variants.choose(name, ways, bench)

@@ -125,15 +125,15 @@ TEST_CASE("memory is a share of the smallest rival's, and compiling is within it
   folder.write("memory/a.json", file({entry(step + "ours_eigen", 1, R"(, "peak_bytes": 1e9)")}));
   folder.write("memory/b.json", file({entry(step + "torch_kept", 1, R"(, "peak_bytes": 3e9)")}));
   folder.write("memory/c.json", file({entry(step + "torch_usual", 1, R"(, "peak_bytes": 2e9)")}));
-  folder.write("compile/a.json",
-               file({entry("compile_time/cpp/train.cpp/c++", 61e3, R"(, "peak_bytes": 1e9)")}));
+  folder.write("compile/a.json", file({entry("compile_time/cpp/train.cpp/c++", 61e3,
+                                             R"(, "peak_bytes": 1e9, "cpu_seconds": 30)")}));
   folder.write("compile/b.json",
                file({entry("compile_time/cpp/train.cpp/clang", 59e3, R"(, "peak_bytes": 1e9)")}));
   const std::string tables = cpu_tables(cpu_report(folder.path()));
   CHECK(tables.find("| ours_eigen | 1.00 | 50% |") != std::string::npos);
   CHECK(tables.find("| torch_kept | 3.00 | - |") != std::string::npos);
-  CHECK(tables.find("| train.cpp | c++ | 61.0 | 1.00 | no |") != std::string::npos);
-  CHECK(tables.find("| train.cpp | clang | 59.0 | 1.00 | yes |") != std::string::npos);
+  CHECK(tables.find("| train.cpp | c++ | 61.0 | 30.0 | 1.00 | no |") != std::string::npos);
+  CHECK(tables.find("| train.cpp | clang | 59.0 | 0.00 | 1.00 | yes |") != std::string::npos);
 }
 
 TEST_CASE("of an empty folder there is a report with nothing in it") {
@@ -167,6 +167,7 @@ TEST_CASE("a command's seconds and memory are measured, and its failure is told"
   CHECK(good.error.empty());
   CHECK(good.seconds > 0);
   CHECK(good.counters.at("peak_bytes") > 4e7);
+  CHECK(good.counters.at("cpu_seconds") > 0);
   CHECK(run("false") != 0);
   CHECK_FALSE(
       measurements(Json::parse(report_detail::read_text(result))).at("a/b/c/d").error.empty());
