@@ -1,13 +1,14 @@
 # Finds what the library and its components need. Shared by the build and by the installed package
 # (vid2voxConfig.cmake), so both ask for the same things.
 #
-# in:  vid2vox_needs                 which of openmp, video, hdf5, arrays, report, onednn, cuda are wanted
+# in:  vid2vox_needs                 which of openmp, video, hdf5, arrays, report, onednn, lapack,
+#                                    cuda are wanted
 #      vid2vox_imported_scope        GLOBAL where a parent project must see the imported targets
 # out: vid2vox_problems              a sentence for each dependency that was not found
 #      vid2vox_problem_<component>   the same, of one component ("core" for the library itself)
 
 set(vid2vox_problems "")
-foreach(component core openmp video hdf5 arrays report onednn cuda cuda_kernels)
+foreach(component core openmp video hdf5 arrays report onednn lapack cuda cuda_kernels)
   set(vid2vox_problem_${component} "")
 endforeach()
 
@@ -65,6 +66,7 @@ vid2vox_pkg_config(video VID2VOX_FFMPEG
 vid2vox_pkg_config(hdf5 VID2VOX_HDF5LIB "libhdf5-dev" hdf5)
 vid2vox_pkg_config(arrays VID2VOX_ZIP "libzip-dev zlib1g-dev" libzip zlib)
 vid2vox_pkg_config(report VID2VOX_CAIRO "libcairo2-dev" cairo)
+vid2vox_pkg_config(lapack VID2VOX_LAPACKLIB "libopenblas-openmp-dev liblapacke-dev" openblas lapacke)
 
 if("onednn" IN_LIST vid2vox_needs)
   find_package(dnnl 2.6 QUIET CONFIG)

@@ -1,8 +1,8 @@
 #include "vid2vox/encoding/ridge.hpp"
 
 #include "normal_equations.hpp"
+#include "ridge_cases.hpp"
 #include "support/catch.hpp"
-#include "vid2vox/core/random.hpp"
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -13,17 +13,8 @@ using vid2vox::Error;
 using namespace vid2vox::encoding;
 using vid2vox::testing::column_of;
 using vid2vox::testing::direct_ridge;
+using vid2vox::testing::noise;
 using vid2vox::testing::relative_error;
-
-template <class T>
-RowMatrix<T> noise(Eigen::Index rows, Eigen::Index cols, std::uint64_t seed, double offset = 0) {
-  RowMatrix<T> values(rows, cols);
-  const vid2vox::RandomKey key{seed, 0, 0};
-  for (Eigen::Index i = 0; i < values.size(); ++i) {
-    values.data()[i] = static_cast<T>(offset + key.normal(static_cast<std::uint64_t>(i)));
-  }
-  return values;
-}
 
 /// Features, and targets that depend on them to a different degree each.
 template <class T>

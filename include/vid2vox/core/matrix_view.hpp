@@ -4,6 +4,9 @@
 
 namespace vid2vox {
 
+/// Which operand of a matrix product is read transposed.
+enum class Transposed { kNone, kLeft, kRight };
+
 /// A row-major matrix inside a larger buffer: element (i, j) at data[i * stride + j].
 template <class T>
 struct MatrixView {

@@ -5,9 +5,6 @@
 
 namespace vid2vox::backend::cpu {
 
-/// Which operand of a product is read transposed.
-enum class Transposed { kNone, kLeft, kRight };
-
 /// A library that computes the CPU backend's serial matrix products in place of Eigen:
 /// c = op(a) op(b), or c += op(a) op(b) if `accumulate`, summed in float32. The functions are
 /// called from several threads at once and must not start threads of their own there.
