@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <numbers>
 #include <string_view>
@@ -135,12 +136,13 @@ struct RandomKey {
       key0 = (key0 + Philox::kWeyl0) & kLow;
       key1 = (key1 + Philox::kWeyl1) & kLow;
     }
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      words[4 * lane] = static_cast<std::uint32_t>(c0[lane]);
-      words[4 * lane + 1] = static_cast<std::uint32_t>(c1[lane]);
-      words[4 * lane + 2] = static_cast<std::uint32_t>(c2[lane]);
-      words[4 * lane + 3] = static_cast<std::uint32_t>(c3[lane]);
-    }
+    // Words of one counter lie side by side.
+    const Lanes front = c0 | (c1 << kHalf);
+    const Lanes back = c2 | (c3 << kHalf);
+    const Lanes first_half = __builtin_shufflevector(front, back, 0, 8, 1, 9, 2, 10, 3, 11);
+    const Lanes second_half = __builtin_shufflevector(front, back, 4, 12, 5, 13, 6, 14, 7, 15);
+    std::memcpy(words, &first_half, sizeof(Lanes));
+    std::memcpy(words + sizeof(Lanes) / sizeof(*words), &second_half, sizeof(Lanes));
   }
 
   static constexpr double kInverse32 = 1.0 / 4294967296.0;

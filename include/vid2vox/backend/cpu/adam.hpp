@@ -1,12 +1,13 @@
 #pragma once
 
+#include <Eigen/Core>
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <vector>
 
 #include "vid2vox/backend/cpu/norm.hpp"
 #include "vid2vox/backend/cpu/pointwise.hpp"
+#include "vid2vox/core/parallel.hpp"
 #include "vid2vox/ops/adam.hpp"
 
 namespace vid2vox::ops {
@@ -31,28 +32,44 @@ struct Adam<cpu> {
   template <class A>
   static void update(std::size_t n, const AdamStep& options, const A* gradient, A* parameter,
                      A* first_moment, A* second_moment, const double* skip) {
-    if (skip != nullptr && *skip != 0) return;
-    const AdamFactors factors = options.factors();
-    const A beta1 = static_cast<A>(options.beta1);
-    const A beta2 = static_cast<A>(options.beta2);
-    const A step_size = static_cast<A>(factors.step_size);
-    const A root_correction = static_cast<A>(factors.root_correction);
-    const A epsilon = static_cast<A>(options.epsilon);
-    const A unscale = static_cast<A>(factors.unscale);
-    backend::cpu::for_each_index(n, [=](std::size_t i) {
-      const A g = gradient[i] * unscale;
-      first_moment[i] += (g - first_moment[i]) * (A(1) - beta1);
-      second_moment[i] = second_moment[i] * beta2 + g * g * (A(1) - beta2);
-      const A denominator = std::sqrt(second_moment[i]) / root_correction + epsilon;
-      parameter[i] -= step_size * first_moment[i] / denominator;
-    });
+    update<A, A>(n, options, gradient, parameter, first_moment, second_moment, skip, nullptr);
   }
 
   template <class A, class T>
   static void update(std::size_t n, const AdamStep& options, const A* gradient, A* parameter,
                      A* first_moment, A* second_moment, const double* skip, T* weights) {
-    update(n, options, gradient, parameter, first_moment, second_moment, skip);
-    Pointwise<cpu>::convert(n, static_cast<const A*>(parameter), weights);
+    // The arrays stay in the first cache from one expression to the next.
+    constexpr std::size_t kTogether = 1024;
+    if (skip != nullptr && *skip != 0) return;
+    const AdamFactors factors = options.factors();
+    parallel_ranges(n, backend::cpu::kElementGrain, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t i = begin; i < end; i += kTogether) {
+        const std::size_t count = std::min(kTogether, end - i);
+        update_some(count, options, factors, gradient + i, parameter + i, first_moment + i,
+                    second_moment + i);
+        if (weights == nullptr) continue;
+        for (std::size_t j = i; j < i + count; ++j) weights[j] = static_cast<T>(parameter[j]);
+      }
+    });
+  }
+
+ private:
+  /// Eigen's square root: the C library's keeps errno, for which compilers give up vectors.
+  template <class A>
+  static void update_some(std::size_t n, const AdamStep& options, const AdamFactors& factors,
+                          const A* gradient, A* parameter, A* first_moment, A* second_moment) {
+    using Array = Eigen::Array<A, Eigen::Dynamic, 1>;
+    const auto size = static_cast<Eigen::Index>(n);
+    const Eigen::Map<const Array> g(gradient, size);
+    Eigen::Map<Array> p(parameter, size);
+    Eigen::Map<Array> m(first_moment, size);
+    Eigen::Map<Array> v(second_moment, size);
+    const A beta2 = static_cast<A>(options.beta2);
+    const A unscale = static_cast<A>(factors.unscale);
+    m += (g * unscale - m) * (A(1) - static_cast<A>(options.beta1));
+    v = v * beta2 + (g * unscale).square() * (A(1) - beta2);
+    p -= static_cast<A>(factors.step_size) * m /
+         (v.sqrt() / static_cast<A>(factors.root_correction) + static_cast<A>(options.epsilon));
   }
 };
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <limits>
 
 #include "vid2vox/backend/cpu/attention_tiles.hpp"
 
@@ -11,39 +10,6 @@ namespace vid2vox::backend::cpu {
 /// Most queries that are handled one at a time: their keys and values are then read in place, once
 /// a query, which for decoding (one query) is all that it costs.
 inline constexpr std::size_t kFewQueries = 2;
-
-/// Sum of the lanes of a vector, in order.
-template <class A>
-A lanes_total(const Vector<A>& x) {
-  A sum = 0;
-  for (std::size_t lane = 0; lane < kLanes<A>; ++lane) sum += x[lane];
-  return sum;
-}
-
-/// scores = exp(scores - their largest) in place; the result is their sum.
-template <class A>
-A exponentiate_row(std::size_t n, A* scores) {
-  const std::size_t padded = whole_vectors<A>(n);
-  std::fill(scores + n, scores + padded, -std::numeric_limits<A>::infinity());
-  Vector<A> high;
-  Vector<A> x;
-  load(scores, high);
-  for (std::size_t i = kLanes<A>; i < padded; i += kLanes<A>) {
-    load(scores + i, x);
-    high = x > high ? x : high;
-  }
-  A largest = high[0];
-  for (std::size_t lane = 1; lane < kLanes<A>; ++lane) largest = std::max(largest, A(high[lane]));
-  Vector<A> total = {};
-  for (std::size_t i = 0; i < padded; i += kLanes<A>) {
-    load(scores + i, x);
-    x -= largest;
-    exponential<A>(x);
-    total += x;
-    store(x, scores + i);
-  }
-  return lanes_total<A>(total);
-}
 
 /// sum += weights' rows: a row of weights, `rows` matrix of values.
 template <class T>
@@ -80,7 +46,7 @@ void attend_few(const AttentionHead<T>& head, MatrixView<T> o) {
     const T* q = head.q.data + i * head.q.stride;
     for (std::size_t c = 0; c < head.q.cols; ++c) query[c] = static_cast<A>(q[c]) * head.scale;
     row_dots(query.data(), rows_of(head.k, 0, reach), scores.data());
-    const A inverse = A(1) / exponentiate_row(reach, scores.data());
+    const A inverse = A(1) / exponentiate_row(reach, scores.data()).sum;
     if (head.dropout.probability > 0) {
       apply_dropout<A>(head.dropout.key, dropout_threshold(head.dropout.probability),
                        static_cast<A>(1.0 / (1.0 - head.dropout.probability)),

@@ -4,9 +4,10 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
 
 #include "vid2vox/backend/cpu/norm.hpp"
+#include "vid2vox/backend/cpu/thread_scratch.hpp"
+#include "vid2vox/backend/cpu/vectors.hpp"
 #include "vid2vox/ops/loss.hpp"
 
 namespace vid2vox::ops {
@@ -47,25 +48,25 @@ struct Loss<cpu> {
     const A factor = static_cast<A>((scale == nullptr ? 1 : *scale) / static_cast<double>(rows));
     const auto sum =
         backend::cpu::sum_over_rows<double>(rows, 1, [=](std::size_t row, double* total) {
+          namespace host = backend::cpu;
           const T* logit = logits + row * classes;
           const auto label = static_cast<std::size_t>(target[row]);
-          const A label_logit = logit[label];
-          const A largest = *std::max_element(logit, logit + classes);
-          const A denominator = backend::cpu::lane_sum<A>(
-              classes, [=](std::size_t i) { return std::exp(logit[i] - largest); });
+          const double label_logit = static_cast<double>(logit[label]);
+          host::ThreadScratch<A> softmax(host::whole_vectors<A>(classes));
+          for (std::size_t i = 0; i < classes; ++i) softmax[i] = static_cast<A>(logit[i]);
+          const auto [largest, denominator] = host::exponentiate_row(classes, softmax.data());
           *total += std::log(static_cast<double>(denominator)) + static_cast<double>(largest) -
-                    static_cast<double>(label_logit);
+                    label_logit;
           if (d_logits == nullptr) return;
           T* gradient = d_logits + row * classes;
+          const A inverse = A(1) / denominator;
+          const A label_gradient = (softmax[label] * inverse - A(1)) * factor;
+          const A* exponential = softmax.data();
+          const A scaled = inverse * factor;
           for (std::size_t i = 0; i < classes; ++i) {
-            gradient[i] = static_cast<T>(std::exp(logit[i] - largest) / denominator * factor);
+            gradient[i] = static_cast<T>(exponential[i] * scaled);
           }
-          if constexpr (std::is_same_v<T, A>) {
-            gradient[label] -= factor;
-          } else {  // the difference is rounded, not its first term
-            gradient[label] =
-                static_cast<T>((std::exp(label_logit - largest) / denominator - A(1)) * factor);
-          }
+          gradient[label] = static_cast<T>(label_gradient);
         });
     *out = sum[0] / static_cast<double>(rows);
   }

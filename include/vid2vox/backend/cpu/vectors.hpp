@@ -1,15 +1,13 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <cstddef>
-#include <cstdint>
 #include <cstring>
-#include <iterator>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
+#include "vid2vox/backend/cpu/pointwise.hpp"
 #include "vid2vox/core/accumulate.hpp"
 #include "vid2vox/core/matrix_view.hpp"
 
@@ -60,34 +58,13 @@ void store(const Vector<T>& from, T* to) {
   std::memcpy(to, &from, sizeof(from));
 }
 
-/// x = exp(x) lane by lane, for x <= 88. Below -87 zero. In float32 by Cephes' polynomial on
-/// [-ln 2 / 2, ln 2 / 2], good to 2 units in the last place; in float64 by the C library.
+/// x = exp(x) lane by lane.
 template <class T>
 void exponential(Vector<T>& x) {
-  if constexpr (std::is_same_v<T, float>) {
-    constexpr float kLowest = -87;
-    constexpr float kLog2OfE = 1.44269504088896341F;
-    constexpr float kRounder = 12582912;  // 1.5 * 2^23: the sum with it is rounded to an integer
-    constexpr float kLn2High = 0.693359375F;
-    constexpr float kLn2Low = -2.12194440e-4F;
-    constexpr int kMantissaBits = 23;
-    constexpr float kCoefficients[] = {1.9875691500e-4F, 1.3981999507e-3F, 8.3334519073e-3F,
-                                       4.1665795894e-2F, 1.6666665459e-1F, 5.0000001201e-1F};
-    const Vector<float> shifted = x * kLog2OfE + kRounder;
-    const Vector<float> whole = shifted - kRounder;
-    const Vector<float> rest = (x - whole * kLn2High) - whole * kLn2Low;
-    Vector<float> value = rest * kCoefficients[0] + kCoefficients[1];
-    for (std::size_t i = 2; i < std::size(kCoefficients); ++i) {
-      value = value * rest + kCoefficients[i];
-    }
-    value = value * rest * rest + rest + 1.0F;
-    // 2^whole: the integer stands in the last bits of `shifted`.
-    const auto power = std::bit_cast<Vector<std::uint32_t>>(shifted) << kMantissaBits;
-    value = std::bit_cast<Vector<float>>(std::bit_cast<Vector<std::uint32_t>>(value) + power);
-    x = x < kLowest ? Vector<float>{} : value;
-  } else {
-    for (std::size_t lane = 0; lane < kLanes<T>; ++lane) x[lane] = std::exp(x[lane]);
-  }
+  T lanes[kLanes<T>];
+  store(x, lanes);
+  for (std::size_t lane = 0; lane < kLanes<T>; ++lane) lanes[lane] = exponential(lanes[lane]);
+  load(lanes, x);
 }
 
 /// The first lanes of a and b by turns, and the last.
@@ -176,6 +153,39 @@ void copy_from_vectors(const AccumulateOf<T>* from, MatrixView<T> to) {
     T* target = to.data + row * to.stride;
     for (std::size_t col = 0; col < to.cols; ++col) target[col] = static_cast<T>(source[col]);
   }
+}
+
+template <class A>
+struct RowExponentials {
+  A largest;
+  A sum;
+};
+
+/// row [n] = exp(row - its largest), and their sum; the row's memory reaches to whole_vectors(n).
+template <class A>
+RowExponentials<A> exponentiate_row(std::size_t n, A* row) {
+  const std::size_t padded = whole_vectors<A>(n);
+  std::fill(row + n, row + padded, -std::numeric_limits<A>::infinity());
+  Vector<A> high;
+  Vector<A> x;
+  load(row, high);
+  for (std::size_t i = kLanes<A>; i < padded; i += kLanes<A>) {
+    load(row + i, x);
+    high = x > high ? x : high;
+  }
+  A largest = high[0];
+  for (std::size_t lane = 1; lane < kLanes<A>; ++lane) largest = std::max(largest, A(high[lane]));
+  Vector<A> total = {};
+  for (std::size_t i = 0; i < padded; i += kLanes<A>) {
+    load(row + i, x);
+    x -= largest;
+    exponential<A>(x);
+    total += x;
+    store(x, row + i);
+  }
+  A sum = 0;
+  for (std::size_t lane = 0; lane < kLanes<A>; ++lane) sum += total[lane];
+  return {largest, sum};
 }
 
 }  // namespace vid2vox::backend::cpu
