@@ -44,24 +44,27 @@ VID2VOX_HOST_DEVICE constexpr std::uint16_t bfloat16_bits(float value) {
   return static_cast<std::uint16_t>(shift_right_rounding(bits, kSignToHalf));
 }
 
+// The kinds of numbers are computed side by side and chosen among, so that loops of conversions
+// become vector instructions.
+
 VID2VOX_HOST_DEVICE constexpr std::uint16_t float16_bits(float value) {
   constexpr std::uint32_t kQuiet = 0x0200;
+  constexpr std::uint32_t kAllShifted =
+      kFloatMantissaBits + 2U;  // this far, everything rounds to 0
   const auto bits = __builtin_bit_cast(std::uint32_t, value);
   const std::uint32_t sign = (bits >> kSignToHalf) & kHalfSign;
   const std::uint32_t magnitude = bits & ~(kHalfSign << kSignToHalf);
-  std::uint32_t rounded = 0;
-  if (magnitude > kFloatInfinity) {
-    rounded = kHalfInfinity | kQuiet | ((magnitude >> kMantissaShift) & kHalfMantissa);
-  } else if (magnitude >= kSmallestOverflow) {
-    rounded = kHalfInfinity;
-  } else if (magnitude >= kSmallestNormalHalf) {
-    rounded = shift_right_rounding(magnitude - kExponentOffset, kMantissaShift);
-  } else {
-    // Subnormal: the mantissa counts units of 2^-24.
-    const std::uint32_t shift = kSubnormalBase - (magnitude >> kFloatMantissaBits);
-    const std::uint32_t mantissa = (magnitude & kFloatMantissa) | kFloatImplicitBit;
-    rounded = shift > kFloatMantissaBits + 1U ? 0U : shift_right_rounding(mantissa, shift);
-  }
+  const std::uint32_t normal = shift_right_rounding(magnitude - kExponentOffset, kMantissaShift);
+  // The mantissa counts units of 2^-24. (Of larger numbers the difference wraps around.)
+  const std::uint32_t shift = kSubnormalBase - (magnitude >> kFloatMantissaBits);
+  const std::uint32_t mantissa = (magnitude & kFloatMantissa) | kFloatImplicitBit;
+  const std::uint32_t subnormal =
+      shift_right_rounding(mantissa, shift - 1U < kAllShifted ? shift : kAllShifted);
+  const std::uint32_t nan =
+      kHalfInfinity | kQuiet | ((magnitude >> kMantissaShift) & kHalfMantissa);
+  std::uint32_t rounded = magnitude >= kSmallestNormalHalf ? normal : subnormal;
+  rounded = magnitude >= kSmallestOverflow ? kHalfInfinity : rounded;
+  rounded = magnitude > kFloatInfinity ? nan : rounded;
   return static_cast<std::uint16_t>(sign | rounded);
 }
 
@@ -69,15 +72,13 @@ VID2VOX_HOST_DEVICE constexpr float float_of_float16(std::uint16_t half) {
   constexpr float kSubnormalUnit = 1.0F / 16777216.0F;  // 2^-24
   const std::uint32_t sign = (half & kHalfSign) << kSignToHalf;
   const std::uint32_t magnitude = half & kHalfMagnitude;
-  std::uint32_t bits = magnitude << kMantissaShift;
-  if (magnitude >= kHalfInfinity) {
-    bits |= kFloatInfinity;
-  } else if (magnitude > kHalfMantissa) {
-    bits += kExponentOffset;
-  } else {
-    const float value = static_cast<float>(magnitude) * kSubnormalUnit;
-    bits = __builtin_bit_cast(std::uint32_t, value);
-  }
+  const std::uint32_t normal = (magnitude << kMantissaShift) + kExponentOffset;
+  const auto subnormal = __builtin_bit_cast(
+      std::uint32_t, static_cast<float>(static_cast<std::int32_t>(magnitude)) * kSubnormalUnit);
+  // By masks: compilers would move the floating-point product behind a condition.
+  const std::uint32_t is_normal = 0U - static_cast<std::uint32_t>(magnitude > kHalfMantissa);
+  const std::uint32_t special = magnitude >= kHalfInfinity ? kFloatInfinity : 0U;
+  const std::uint32_t bits = (normal & is_normal) | (subnormal & ~is_normal) | special;
   return __builtin_bit_cast(float, sign | bits);
 }
 
