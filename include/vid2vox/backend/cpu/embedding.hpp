@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 
+#include "vid2vox/backend/cpu/norm.hpp"
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/ops/embedding.hpp"
 
@@ -35,12 +36,13 @@ struct Embedding<cpu> {
   static void add_position(std::size_t batch, const Extent3& grid, std::size_t channels,
                            const AccumulateOf<T>* tables, const T* x, T* y) {
     const std::size_t tokens = grid.volume();
-    parallel_for(batch, [&](std::size_t b) {
-      for (std::size_t token = 0; token < tokens; ++token) {
-        const std::size_t row = (b * tokens + token) * channels;
-        add_token_position(1, grid, channels, token, tables, x + row, y + row);
-      }
-    });
+    parallel_ranges(batch * tokens, backend::cpu::row_grain(channels),
+                    [&](std::size_t begin, std::size_t end) {
+                      for (std::size_t row = begin; row < end; ++row) {
+                        add_token_position(1, grid, channels, row % tokens, tables,
+                                           x + row * channels, y + row * channels);
+                      }
+                    });
   }
 
   template <class T>
