@@ -99,6 +99,7 @@ expect '- rounds: 2' "$folder/out"
 expect '| vqvae_train_step_memory/fp32/study_batch1 | ours_onednn |' "$folder/out"
 expect '| train_study.cpp |' "$folder/out"
 expect '| axial a |' "$folder/tree/docs/performance.md"
+expect '| vqvae_train_step_memory/fp32/study_batch1 | torch_usual |' "$folder/out"
 expect 'kept' "$folder/malloc"
 ls "$folder"/tree/benchmarks/results/cpu-*.json >/dev/null || fail "no file of results"
 order=$(head -n 6 "$folder/turns" | tr '\n' ' ')
