@@ -17,12 +17,13 @@ struct Compute {
         ->capture_default_str();
     app.add_option("--precision", precision,
                    "Numbers of the activations: fp32, tf32 (fp32 with products of 10-bit "
-                   "mantissas; cuda only), bf16 or fp16")
+                   "mantissas), bf16 or fp16; on the cpu fp32 or bf16")
         ->check(CLI::IsMember({"fp32", "tf32", "bf16", "fp16"}))
         ->capture_default_str();
-    app.add_option("--engine", engine,
-                   "Matrix products on the cpu: eigen, onednn, or auto: onednn where these programs "
-                   "were built with it. The same bits come only from the same engine")
+    app.add_option(
+           "--engine", engine,
+           "Matrix products on the cpu: eigen, onednn, or auto: onednn where these programs "
+           "were built with it. The same bits come only from the same engine")
         ->check(CLI::IsMember({"auto", "eigen", "onednn"}))
         ->capture_default_str();
   }

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "vid2vox/backend/cpu/product_engine.hpp"
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/io/safetensors.hpp"
-#include "vid2vox/backend/cpu/product_engine.hpp"
 #ifdef VID2VOX_PROGRAMS_HAVE_ONEDNN
 #include "vid2vox/backend/cpu/onednn.hpp"
 #endif
@@ -56,8 +56,8 @@ const ModelJobs& jobs_for(const std::string& model, const Compute& compute) {
       return entry.jobs();
     }
   }
-  throw Error("the " + compute.device + " has no such numbers", "--precision " + compute.precision,
-              "use --precision fp32, or --device cuda");
+  throw Error("the programs compute with other numbers on the " + compute.device,
+              "--precision " + compute.precision, "use fp32 or bf16, or --device cuda");
 }
 
 const char* pooling_name(Pooling pooling) {
