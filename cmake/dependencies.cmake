@@ -1,14 +1,14 @@
 # Finds what the library and its components need. Shared by the build and by the installed package
 # (vid2voxConfig.cmake), so both ask for the same things.
 #
-# in:  vid2vox_needs                 which of openmp, video, hdf5, arrays, report, onednn, lapack,
-#                                    cuda are wanted
+# in:  vid2vox_needs                 which of openmp, video, hdf5, arrays, report, nifti, onednn,
+#                                    lapack, cuda are wanted
 #      vid2vox_imported_scope        GLOBAL where a parent project must see the imported targets
 # out: vid2vox_problems              a sentence for each dependency that was not found
 #      vid2vox_problem_<component>   the same, of one component ("core" for the library itself)
 
 set(vid2vox_problems "")
-foreach(component core openmp video hdf5 arrays report onednn lapack cuda cuda_kernels)
+foreach(component core openmp video hdf5 arrays report nifti onednn lapack cuda cuda_kernels)
   set(vid2vox_problem_${component} "")
 endforeach()
 
@@ -66,7 +66,25 @@ vid2vox_pkg_config(video VID2VOX_FFMPEG
 vid2vox_pkg_config(hdf5 VID2VOX_HDF5LIB "libhdf5-dev" hdf5)
 vid2vox_pkg_config(arrays VID2VOX_ZIP "libzip-dev zlib1g-dev" libzip zlib)
 vid2vox_pkg_config(report VID2VOX_CAIRO "libcairo2-dev" cairo)
+vid2vox_pkg_config(nifti VID2VOX_EXPAT "libexpat1-dev" expat)
 vid2vox_pkg_config(lapack VID2VOX_LAPACKLIB "libopenblas-openmp-dev liblapacke-dev" openblas lapacke)
+
+if("nifti" IN_LIST vid2vox_needs AND NOT TARGET vid2vox_libnifti2)
+  # Its own CMake package is not usable: Debian's names files of packages that it does not need.
+  find_path(VID2VOX_NIFTI2_INCLUDE nifti2_io.h PATH_SUFFIXES nifti)
+  find_library(VID2VOX_NIFTI2_LIBRARY nifti2)
+  find_library(VID2VOX_ZNZ_LIBRARY znz)
+  mark_as_advanced(VID2VOX_NIFTI2_INCLUDE VID2VOX_NIFTI2_LIBRARY VID2VOX_ZNZ_LIBRARY)
+  if(VID2VOX_NIFTI2_INCLUDE AND VID2VOX_NIFTI2_LIBRARY AND VID2VOX_ZNZ_LIBRARY)
+    add_library(vid2vox_libnifti2 INTERFACE IMPORTED ${vid2vox_imported_scope})
+    target_include_directories(vid2vox_libnifti2 INTERFACE ${VID2VOX_NIFTI2_INCLUDE})
+    target_link_libraries(vid2vox_libnifti2 INTERFACE ${VID2VOX_NIFTI2_LIBRARY}
+      ${VID2VOX_ZNZ_LIBRARY})
+  else()
+    vid2vox_problem(nifti "VID2VOX_NIFTI is ON but libnifti2 was not found \
+(Debian: libnifti2-dev), or set VID2VOX_NIFTI=OFF")
+  endif()
+endif()
 
 if("onednn" IN_LIST vid2vox_needs)
   find_package(dnnl 2.6 QUIET CONFIG)

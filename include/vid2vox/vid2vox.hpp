@@ -1,8 +1,8 @@
 #pragma once
 
 // Everything that a C++20 compiler can build with only Eigen, xtensor and nlohmann_json. The
-// headers of the components (video, hdf5, arrays, report) are included one by one where they are
-// used.
+// headers of the components (video, hdf5, arrays, report, nifti) are included one by one where they
+// are used.
 
 #include "vid2vox/backend/cpu/adam.hpp"
 #include "vid2vox/backend/cpu/attention.hpp"
@@ -59,11 +59,14 @@
 #include "vid2vox/encoding/scores.hpp"
 #include "vid2vox/encoding/significance.hpp"
 #include "vid2vox/encoding/standardize.hpp"
+#include "vid2vox/io/atlas.hpp"
 #include "vid2vox/io/clips.hpp"
 #include "vid2vox/io/file.hpp"
+#include "vid2vox/io/mesh.hpp"
 #include "vid2vox/io/npy.hpp"
 #include "vid2vox/io/number_format.hpp"
 #include "vid2vox/io/safetensors.hpp"
+#include "vid2vox/io/volume.hpp"
 #include "vid2vox/layers/activation.hpp"
 #include "vid2vox/layers/axial_attention.hpp"
 #include "vid2vox/layers/batch_norm.hpp"

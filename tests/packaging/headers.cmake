@@ -2,7 +2,7 @@
 
 set(vid2vox_include_dir ${PROJECT_SOURCE_DIR}/include)
 
-# vid2vox_header_components(<header> <variable>): the components (video hdf5 arrays report onednn lapack) whose
+# vid2vox_header_components(<header> <variable>): the components (video hdf5 arrays report nifti onednn lapack) whose
 # system headers are included by the header, directly or through other headers of ours; `cuda` for
 # the headers of the CUDA backend, which need no library to compile, and those that include them.
 function(vid2vox_header_components header variable)
@@ -25,6 +25,8 @@ function(vid2vox_header_components header variable)
       list(APPEND components hdf5)
     elseif(line MATCHES "[<\"](zip|zlib)\\.h")
       list(APPEND components arrays)
+    elseif(line MATCHES "<(nifti2_io|expat)\\.h>")
+      list(APPEND components nifti)
     elseif(line MATCHES "[<\"]oneapi/dnnl/")
       list(APPEND components onednn)
     elseif(line MATCHES "<(cblas|lapacke)\\.h>")

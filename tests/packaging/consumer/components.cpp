@@ -16,6 +16,9 @@
 #ifdef WITH_arrays
 #include "vid2vox/io/npz.hpp"
 #endif
+#ifdef WITH_nifti
+#include "vid2vox/io/nifti.hpp"
+#endif
 #ifdef WITH_report
 #include "vid2vox/report/figure.hpp"
 #endif
@@ -59,6 +62,10 @@ int main() {
 #ifdef WITH_arrays
   expect(throws_error([] { vid2vox::io::NpzFile("absent.npz"); }),
          "a missing npz file is refused by name");
+#endif
+#ifdef WITH_nifti
+  expect(throws_error([] { vid2vox::io::NiftiFile("absent.nii"); }),
+         "a missing NIfTI file is refused by name");
 #endif
 #ifdef WITH_report
   const vid2vox::report::Figure figure(8, 4, 2);
