@@ -131,7 +131,7 @@ TEST_CASE("a sanitizer's run is clean only with its summary, no error, and exit 
   CHECK(sanitizer_result("p", "racecheck", "9", 1, hazards)["errors"] == 3);
 }
 
-TEST_CASE("the report has the facts, the steps and the targets; of an empty folder, nothing") {
+TEST_CASE("the report has the facts, the steps and the targets, of an empty folder, nothing") {
   const Folder folder;
   const Json empty = gpu_report(folder.path());
   CHECK(empty["facts"].empty());

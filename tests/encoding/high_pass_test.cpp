@@ -58,7 +58,7 @@ TEST_CASE("values that are no numbers stay so, and the rest is filtered around t
   }
 }
 
-TEST_CASE("a run too short for a slow cosine is left alone; bad input is refused") {
+TEST_CASE("a run too short for a slow cosine is left alone, bad input is refused") {
   const std::vector<std::size_t> lengths{30};
   auto values = xt::xtensor<float, 2>::from_shape({30, 1});
   for (std::size_t i = 0; i < 30; ++i) values(i, 0) = static_cast<float>(i);

@@ -110,7 +110,7 @@ TEST_CASE("nothing of the test run reaches the fit") {
   CHECK(before.r != after.r);
 }
 
-TEST_CASE("float64 and float32 agree; a seed repeats its p-values") {
+TEST_CASE("float64 and float32 agree, a seed repeats its p-values") {
   auto options = job_options();
   options.permutations = 30;
   const auto single = run_job(make_data(), options);

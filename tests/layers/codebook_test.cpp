@@ -138,7 +138,7 @@ TEST_CASE("Codebook: an update follows the formulas of the exponential moving av
   }
 }
 
-TEST_CASE("Codebook: a code with N below 1 restarts from a row; its averages stay") {
+TEST_CASE("Codebook: a code with N below 1 restarts from a row, its averages stay") {
   Batch batch(50);
   Buffer<double> buffers = settled_buffers();
   buffers[2] = 0.5;

@@ -109,7 +109,7 @@ TEST_CASE("a GPT's gradient keeps its bits with any number of threads") {
   }
 }
 
-TEST_CASE("GPT features are found by name; another name lists those there are") {
+TEST_CASE("GPT features are found by name, another name lists those there are") {
   Run<Plain> run(1);
   run.loss();
   const auto names = Plain::feature_layers();

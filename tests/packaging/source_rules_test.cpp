@@ -219,6 +219,21 @@ TEST_CASE("cuda.hpp and header_only.cuh include the whole CUDA backend") {
   }
 }
 
+TEST_CASE("no test is named with what CMake takes for a list") {
+  const std::regex name("TEST_CASE\\(\\s*\"([^\"]*)\"");
+  std::size_t seen = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(source_dir() / "tests")) {
+    if (entry.path().extension() != ".cpp") continue;
+    const std::string text = content(entry.path());
+    for (std::sregex_iterator match(text.begin(), text.end(), name), end; match != end; ++match) {
+      ++seen;
+      // ctest would run two tests that name no case, and call them passed.
+      if ((*match)[1].str().find(';') != std::string::npos) FAIL_CHECK((*match)[1].str());
+    }
+  }
+  CHECK(seen > 100);
+}
+
 TEST_CASE("no source file is longer than 500 lines") {
   constexpr std::ptrdiff_t kLongest = 500;
   std::size_t seen = 0;

@@ -74,7 +74,7 @@ __global__ void partial_kernel(Params p) {
   p.y[80 + threadIdx.x] = __all_sync(kAll, lane < 20) + 2 * __any_sync(kAll, lane > 30);
 }
 
-TEST_CASE("votes and shuffles are over the live lanes; others give poison") {
+TEST_CASE("votes and shuffles are over the live lanes, others give poison") {
   std::vector<double> y(120, NAN);
   simt::launch(partial_kernel, {}, {40}, 0, {}, Params{y.data()});
   CHECK(y[19] == 20);
