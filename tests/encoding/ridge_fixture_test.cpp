@@ -42,13 +42,12 @@ void check_scores(const std::string& way, const RowMatrix<double>& x, const RowM
   const RowMatrix<double> of_sklearn = matrix(way + ".sklearn");
   for (std::size_t j = 0; j < alpha.size(); ++j) {
     INFO(way << ", target " << j);
-    const auto place =
-        std::find(grid.begin(), grid.end(), model.alpha[j]) - grid.begin();
+    const auto place = std::find(grid.begin(), grid.end(), model.alpha[j]) - grid.begin();
     // Equal alphas, or equal scores where two tie within rounding.
     const double best = scores.col(static_cast<Eigen::Index>(j)).maxCoeff();
     const bool same = std::abs(model.alpha[j] / alpha[j] - 1) < 1e-9;
-    CHECK((same || std::abs(scores(place, static_cast<Eigen::Index>(j)) - best) <=
-                       1e-9 * std::abs(best)));
+    CHECK((same ||
+           std::abs(scores(place, static_cast<Eigen::Index>(j)) - best) <= 1e-9 * std::abs(best)));
     CHECK(model.cv_score[j] == Approx(best).epsilon(kSame));
     CHECK(model.cv_score[j] ==
           Approx(of_sklearn(place, static_cast<Eigen::Index>(j))).epsilon(kSame));

@@ -217,3 +217,43 @@ TEST_CASE("permutation tests with impossible arguments") {
       Error);
   CHECK_THROWS_AS(permutation_p_values(values, values, wrong, plan), Error);
 }
+
+TEST_CASE("maximum statistic: one target as it is, many corrected for their number") {
+  const std::vector<std::size_t> runs = {60, 60};
+  auto prediction = xt::xtensor<double, 2>::from_shape({120, 130});
+  auto target = prediction;
+  const vid2vox::RandomKey a{1, 0, 0};
+  const vid2vox::RandomKey b{2, 0, 0};
+  for (std::size_t i = 0; i < prediction.size(); ++i) {
+    prediction.data()[i] = 5 + a.normal(i);
+    target.data()[i] = b.normal(i);
+  }
+  for (std::size_t i = 0; i < 120; ++i) {
+    target(i, 0) += prediction(i, 0);
+    target(i, 129) = 1;
+  }
+  const auto plan = vid2vox::encoding::plan_shifts(runs, {.permutations = 200});
+  const auto blocks = vid2vox::encoding::plan_blocks(runs, {.permutations = 200});
+  const auto check = [&](const auto& own) {
+    const auto p = vid2vox::encoding::permutation_p_values(prediction, target, runs, own);
+    const auto corrected = vid2vox::encoding::max_statistic_p_values(prediction, target, runs, own);
+    CHECK(corrected[0] == Approx(1.0 / 201));
+    CHECK(std::isnan(corrected[129]));
+    std::size_t below = 0;
+    for (std::size_t j = 1; j < 129; ++j) {
+      CHECK(corrected[j] >= p[j]);
+      below += corrected[j] < 0.05 ? 1 : 0;
+    }
+    CHECK(below <= 2);  // 128 uncorrected tests would give 6
+    auto one = xt::xtensor<double, 2>::from_shape({120, 1});
+    auto of_one = one;
+    for (std::size_t i = 0; i < 120; ++i) {
+      one(i, 0) = prediction(i, 7);
+      of_one(i, 0) = target(i, 7);
+    }
+    CHECK(vid2vox::encoding::max_statistic_p_values(one, of_one, runs, own) ==
+          vid2vox::encoding::permutation_p_values(one, of_one, runs, own));
+  };
+  check(plan);
+  check(blocks);
+}

@@ -47,6 +47,7 @@ class RidgeFit {
              .cross_bytes = sizeof(T)};
     plan_ = plan_ridge(size_, options, thread_count());
     model_.folds = folds.description;
+    model_.forecast_bytes = plan_.bytes;
     model_.alphas = options.alphas;
     model_.mean_ = features_.mean;
     model_.primal_ = plan_.primal;
@@ -55,7 +56,9 @@ class RidgeFit {
     model_.flags.assign(targets, TargetFlag::kFitted);
     model_.alpha.assign(targets, kNaN);
     model_.cv_score.assign(targets, kNaN);
-    model_.coefficients_.resize(plan_.primal ? x.cols() : x.rows(), source_.targets);
+    if (options.solve) {
+      model_.coefficients_.resize(plan_.primal ? x.cols() : x.rows(), source_.targets);
+    }
     model_.intercept_.resize(source_.targets);
     scores_ = RowMatrix<double>::Zero(folds.folds.empty() ? 0 : index_of(options.alphas.size()),
                                       source_.targets);
@@ -66,14 +69,16 @@ class RidgeFit {
     if (features_.rows.folds.empty()) {
       for_each_batch([](const MatrixRef<T>&, Eigen::Index) { return RowMatrix<T>(); });
       for (std::size_t j = 0; j < model_.alpha.size(); ++j) {
-        if (model_.flags[j] == TargetFlag::kFitted) model_.alpha[j] = options_.alphas.front();
+        if (model_.flags[j] != TargetFlag::kFitted) continue;
+        model_.alpha[j] = options_.alpha_of_target.empty() ? options_.alphas.front()
+                                                           : options_.alpha_of_target[j];
       }
     } else {
       plan_.kernel ? score_by_kernel() : score_by_gram();
       choose();
     }
     count();
-    solve();
+    if (options_.solve) solve();
     if (options_.progress) options_.progress(done_ + 1, done_ + 1);
     return std::move(model_);
   }
@@ -91,7 +96,7 @@ class RidgeFit {
       for_each_columns(own.y.cols(), plan_.piece, [&](Eigen::Index at, Eigen::Index count) {
         const auto y = own.y.middleCols(at, count);
         RowMatrix<T> cross = body(y, first + at);
-        if (stored_) return;
+        if (stored_ || !options_.solve) return;
         auto kept = model_.coefficients_.middleCols(first + at, count);
         if (!plan_.primal) {
           kept = y;
@@ -241,7 +246,10 @@ class RidgeFit {
   /// The coefficients hold X'Y (primal) or Y (dual) and become the solution.
   void solve() {
     const RowMatrix<double>& matrix = plan_.primal ? gram() : kernel();
-    const double condition = largest_eigenvalue(matrix) / options_.alphas.front();
+    const std::vector<double>& given = options_.alpha_of_target;
+    const double smallest =
+        given.empty() ? options_.alphas.front() : *std::min_element(given.begin(), given.end());
+    const double condition = largest_eigenvalue(matrix) / smallest;
     const double eps = std::numeric_limits<T>::epsilon();
     const bool safe = eps * (plan_.primal ? std::sqrt(condition) : condition) <= kRoundingLimit;
     if (!safe) {
@@ -297,7 +305,9 @@ class RidgeFit {
 
 /// The folds of a fit; none if there is nothing to choose.
 inline FoldPlan folds_of(std::span<const std::size_t> run_of_row, const RidgeOptions& options) {
-  if (options.alphas.size() == 1) return {{}, "alpha was given"};
+  if (options.alphas.size() == 1 || !options.alpha_of_target.empty()) {
+    return {{}, "alpha was given"};
+  }
   if (!options.folds.empty()) {
     return {options.folds, std::to_string(options.folds.size()) + " folds, as given"};
   }
@@ -328,6 +338,13 @@ RidgeModel<T> fit_ridge(const MatrixRef<T>& x, const TargetSource<T>& source,
                 "ridge", "give the same rows to all three");
   }
   check_alphas(options.alphas);
+  for (const double alpha : options.alpha_of_target) check_alphas({alpha});
+  if (!options.alpha_of_target.empty() &&
+      options.alpha_of_target.size() != static_cast<std::size_t>(source.targets)) {
+    throw Error(std::to_string(options.alpha_of_target.size()) + " alphas for " +
+                    std::to_string(source.targets) + " targets",
+                "ridge", "give one for each target, or a grid");
+  }
   const SerialEigen serial;
   return detail::RidgeFit<T>(x, source, detail::folds_of(run_of_row, options), options).run();
 }

@@ -42,6 +42,7 @@ class RidgeModel {
   std::vector<std::size_t> n_of_alpha;  // [alphas]: fitted targets that chose each
   std::string folds;                    // how alpha was chosen, in words
   std::string solver;                   // how the work was done, in words
+  double forecast_bytes = 0;            // what the fit was expected to take, see RidgePlan::bytes
   std::size_t n_constant = 0;
   std::size_t n_not_finite = 0;
   std::size_t n_at_lowest = 0;   // fitted targets whose alpha is the grid's lowest

@@ -101,6 +101,10 @@ struct RidgeOptions {
   // Folds in place of those made from runs: validation sets that do not overlap, each with all
   // other rows to train. Empty: made from runs.
   std::vector<Fold> folds;
+  // An alpha for each target, in place of the grid and its cross-validation. Empty: chosen.
+  std::vector<double> alpha_of_target;
+  // false: alphas and their scores only; the model then has no weights and predicts nothing.
+  bool solve = true;
   // Bytes that a fit may take beside what the caller holds (features, targets); 0: no limit. Sets
   // how many targets and folds are in work at a time, never a result.
   double memory = 0;

@@ -150,11 +150,24 @@ RidgeFeatures<T> prepare_features(const MatrixRef<T>& x, FoldRows rows, bool int
   return result;
 }
 
+/// What becomes of each column of y [n, count], row by row so that memory is read in order.
 template <class T>
-TargetFlag classify(
-    const Eigen::Ref<const Eigen::Matrix<T, Eigen::Dynamic, 1>, 0, Eigen::InnerStride<>>& column) {
-  if (!column.allFinite()) return TargetFlag::kNotFinite;
-  return column.minCoeff() == column.maxCoeff() ? TargetFlag::kConstant : TargetFlag::kFitted;
+void classify(const MatrixRef<T>& y, TargetFlag* flags) {
+  Eigen::Array<T, 1, Eigen::Dynamic> lowest = y.row(0).array();
+  Eigen::Array<T, 1, Eigen::Dynamic> highest = lowest;
+  // x - x is 0 for finite values and NaN for all others, and NaN stays in a sum.
+  Eigen::Array<T, 1, Eigen::Dynamic> broken = lowest - lowest;
+  for (Eigen::Index i = 1; i < y.rows(); ++i) {
+    const auto row = y.row(i).array();
+    lowest = lowest.min(row);
+    highest = highest.max(row);
+    broken += row - row;
+  }
+  for (Eigen::Index j = 0; j < y.cols(); ++j) {
+    flags[j] = broken[j] != 0            ? TargetFlag::kNotFinite
+               : lowest[j] == highest[j] ? TargetFlag::kConstant
+                                         : TargetFlag::kFitted;
+  }
 }
 
 /// Targets [first, first + count) as the solvers take them.
@@ -166,7 +179,7 @@ struct TargetBatch {
   std::vector<TargetFlag> flags;
 };
 
-inline constexpr std::size_t kFlagGrain = 64;  // targets a piece: a few cache lines of each row
+inline constexpr std::size_t kFlagGrain = 256;  // targets a piece: a part of each row
 
 template <class T>
 TargetBatch<T> read_batch(const TargetSource<T>& source, const RidgeFeatures<T>& features,
@@ -178,8 +191,8 @@ TargetBatch<T> read_batch(const TargetSource<T>& source, const RidgeFeatures<T>&
   parallel_ranges(
       static_cast<std::size_t>(count), kFlagGrain, [&](std::size_t begin, std::size_t end) {
         auto piece = batch.y.middleCols(index_of(begin), index_of(end - begin));
+        classify<T>(piece, batch.flags.data() + begin);
         for (std::size_t j = begin; j < end; ++j) {
-          batch.flags[j] = classify<T>(batch.y.col(index_of(j)));
           if (batch.flags[j] != TargetFlag::kFitted) {
             batch.y.col(index_of(j)).setZero();
           }
