@@ -1,5 +1,7 @@
 #include "vid2vox/layers/conv3d.hpp"
 
+#include <vector>
+
 #include "layers/gradients.hpp"
 #include "vid2vox/backend/cpu/conv3d.hpp"
 #include "vid2vox/backend/cpu/pointwise.hpp"
@@ -118,6 +120,62 @@ TEST_CASE("convolutions follow VideoGPT's same-padding recipe") {
   check_against_recipe<ConvTranspose3d<3, 4, kSpace, Double>, SampleShape{3, 2, 3, 3}>(kSpace,
                                                                                        true);
   check_against_recipe<ConvTranspose3d<2, 3, kFour, Double>, SampleShape{1, 3, 2, 2}>(kFour, true);
+}
+
+/// Mean square of a layer's output over that of its input, away from the padding; both have the
+/// biases that they start with.
+template <class L, SampleShape S>
+double growth() {
+  testing::LayerRun<L, S> run(6, false);
+  run.context.batch = 1;
+  run.forward();
+  constexpr SampleShape kOut = L::template output_shape<S>();
+  constexpr int kBorder = 2;  // no kernel here reaches further
+  const Volume y{run.y.data(), kOut};
+  double inside = 0;
+  double count = 0;
+  for (int t = kBorder; t < kOut.t - kBorder; ++t) {
+    for (int h = kBorder; h < kOut.h - kBorder; ++h) {
+      for (int w = kBorder; w < kOut.w - kBorder; ++w) {
+        for (int c = 0; c < kOut.c; ++c, ++count) inside += y(t, h, w, c) * y(t, h, w, c);
+      }
+    }
+  }
+  double input = 0;
+  for (std::size_t i = 0; i < S.size(); ++i) input += run.x[i] * run.x[i];
+  return (inside / count) / (input / static_cast<double>(S.size()));
+}
+
+constexpr Conv3dConfig with_gain(Conv3dConfig config, int percent) {
+  config.gain_percent = percent;
+  return config;
+}
+
+TEST_CASE("convolutions that start with a gain scale a signal by it") {
+  constexpr SampleShape kVideo{8, 12, 12, 8};
+  constexpr double kChance = 0.15;  // of the mean square: hundreds of random weights an output
+  CHECK(growth<Conv3d<8, 16, with_gain(kPoint, 100), Double>, kVideo>() ==
+        Approx(1).epsilon(kChance));
+  CHECK(growth<Conv3d<8, 16, with_gain(kThree, 100), Double>, kVideo>() ==
+        Approx(1).epsilon(kChance));
+  CHECK(growth<Conv3d<8, 16, with_gain(kAll, 141), Double>, SampleShape{16, 16, 16, 8}>() ==
+        Approx(2).epsilon(kChance));
+  CHECK(growth<ConvTranspose3d<16, 8, with_gain(kAll, 100), Double>, SampleShape{6, 6, 6, 16}>() ==
+        Approx(1).epsilon(kChance));
+  CHECK(growth<ConvTranspose3d<16, 8, with_gain(kSpace, 30), Double>, SampleShape{8, 6, 6, 16}>() ==
+        Approx(0.09).epsilon(kChance));
+  // PyTorch's start: variance 1 / (3 fan-in), and as much from the bias.
+  CHECK(growth<Conv3d<8, 16, kFour, Double>, kVideo>() < 0.5);
+}
+
+TEST_CASE("convolutions that start with a gain have no bias at the start") {
+  using Layer = Conv3d<2, 3, with_gain(kThree, 100), Double>;
+  std::vector<double> parameters(Layer::parameter_count, 5);
+  std::vector<double> buffers(1);
+  initialize<Layer>(parameters.data(), buffers.data(), 1);
+  for (std::size_t i = 0; i < Layer::parameter_count; ++i) {
+    CHECK((parameters[i] == 0) == (i >= Layer::kWeightCount));
+  }
 }
 
 }  // namespace

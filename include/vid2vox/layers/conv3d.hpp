@@ -13,6 +13,12 @@ struct Conv3dConfig {
   Extent3 kernel{3, 3, 3};
   Extent3 stride{1, 1, 1};
   bool bias = true;
+  // How the weights start. 0: PyTorch's default, uniform within 1/sqrt(fan-in), biases too, under
+  // which a signal loses half its scale or more in every layer with ReLU. Otherwise uniform with
+  // standard deviation gain / sqrt(fan-in), biases zero: a gain of 1 keeps the scale, sqrt(2) also
+  // behind a ReLU (He et al. 2015, eq. 10). This fan-in is the number of values that reach one
+  // output, in a transposed convolution In * kernel / stride.
+  int gain_percent = 0;
 };
 
 /// The zeros that VideoGPT puts before the first element: of a total of k - s, the larger half.
@@ -31,10 +37,12 @@ struct RequireDivisible {
 
 /// What Conv3d and ConvTranspose3d share: the weights of a convolution from `Cin` to `Cout`
 /// channels, in memory [kt, kh, kw, Cin, Cout] and in the state dict [Cout, Cin, kt, kh, kw]; a
-/// bias for each of the layer's `Out` channels; nothing saved, no scratch. (ConvTranspose3d is the
+/// bias for each of the layer's output channels; nothing saved, no scratch. (ConvTranspose3d is the
 /// adjoint of a convolution, so its Cin is the number of its output channels.)
-template <int Cin, int Cout, int Out, Conv3dConfig Config, class ThePolicy>
+template <int Cin, int Cout, bool Adjoint, Conv3dConfig Config, class ThePolicy>
 class Conv3dParameters {
+  static constexpr int Out = Adjoint ? Cin : Cout;
+
  public:
   using policy = ThePolicy;
   using T = Scalar<policy>;
@@ -61,10 +69,7 @@ class Conv3dParameters {
 
   template <class Visitor>
   static void visit_tensors(const Scope& scope, const Visitor& visit) {
-    // PyTorch's default (Kaiming uniform with a = sqrt(5)); its fan-in is the second axis of the
-    // state dict's shape, also for a transposed convolution.
-    const Initializer initializer = Initializer::uniform(
-        1.0 / std::sqrt(static_cast<double>(Cin) * static_cast<double>(Config.kernel.volume())));
+    const Initializer initializer = weight_start();
     const auto kt = static_cast<std::size_t>(Config.kernel.t);
     const auto kh = static_cast<std::size_t>(Config.kernel.h);
     const auto kw = static_cast<std::size_t>(Config.kernel.w);
@@ -75,8 +80,23 @@ class Conv3dParameters {
                      .initializer = initializer});
     if constexpr (Config.bias) {
       visit(dense_parameter(scope.name("bias"), {std::size_t{Out}},
-                            scope.parameter_offset + kWeightCount, initializer));
+                            scope.parameter_offset + kWeightCount,
+                            Config.gain_percent == 0 ? initializer : Initializer::zeros()));
     }
+  }
+
+ private:
+  static Initializer weight_start() {
+    const auto volume = static_cast<double>(Config.kernel.volume());
+    if constexpr (Config.gain_percent == 0) {
+      // Kaiming uniform with a = sqrt(5); its fan-in is the second axis of the state dict's shape,
+      // also for a transposed convolution.
+      return Initializer::uniform(1.0 / std::sqrt(static_cast<double>(Cin) * volume));
+    }
+    constexpr double kGain = Config.gain_percent / 100.0;
+    const double fan_in =
+        Adjoint ? Cout * volume / static_cast<double>(Config.stride.volume()) : Cin * volume;
+    return Initializer::uniform(kGain * std::sqrt(3.0 / fan_in));  // 3: variance is width^2 / 3
   }
 
  protected:
@@ -96,8 +116,8 @@ class Conv3dParameters {
 /// State dict: weight [Out, In, kt, kh, kw], bias [Out]. In memory the weight is [kt, kh, kw, In,
 /// Out].
 template <int In, int Out, Conv3dConfig Config, class ThePolicy>
-class Conv3d : public Conv3dParameters<In, Out, Out, Config, ThePolicy> {
-  using Base = Conv3dParameters<In, Out, Out, Config, ThePolicy>;
+class Conv3d : public Conv3dParameters<In, Out, false, Config, ThePolicy> {
+  using Base = Conv3dParameters<In, Out, false, Config, ThePolicy>;
 
  public:
   using T = typename Base::T;

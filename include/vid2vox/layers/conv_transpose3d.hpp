@@ -9,8 +9,8 @@ namespace vid2vox {
 /// their operations. State dict: weight [In, Out, kt, kh, kw], bias [Out]; in memory [kt, kh, kw,
 /// Out, In].
 template <int In, int Out, Conv3dConfig Config, class ThePolicy>
-class ConvTranspose3d : public Conv3dParameters<Out, In, Out, Config, ThePolicy> {
-  using Base = Conv3dParameters<Out, In, Out, Config, ThePolicy>;
+class ConvTranspose3d : public Conv3dParameters<Out, In, true, Config, ThePolicy> {
+  using Base = Conv3dParameters<Out, In, true, Config, ThePolicy>;
 
  public:
   using T = typename Base::T;

@@ -35,6 +35,9 @@ struct VqvaeConfig {
   NormKind norm = NormKind::kBatchNorm;
   AxialPosition position = AxialPosition::kNone;
   bool recompute = false;  // residual blocks save nothing and repeat their forward pass
+  // Convolutions outside the residual blocks start so that a clip keeps its scale on its way, and
+  // the reconstruction near zero; false: as PyTorch's (Conv3dConfig::gain_percent).
+  bool scaled_start = false;
 };
 
 namespace detail {
@@ -56,19 +59,36 @@ constexpr Extent3 stage_stride(Extent3 downsample, int stage) {
 constexpr int stage_count(Extent3 downsample) {
   return std::max({log2_exact(downsample.t), log2_exact(downsample.h), log2_exact(downsample.w)});
 }
-constexpr Conv3dConfig stage_config(Extent3 downsample, int stage) {
-  return {.kernel = {4, 4, 4}, .stride = stage_stride(downsample, stage), .bias = true};
+
+/// Gains of the convolutions, percent.
+struct ConvGains {
+  static constexpr int kPlain = 100;
+  static constexpr int kBeforeRelu = 141;  // sqrt(2)
+  static constexpr int kPixels = 283;      // the same, and 2: pixels have a deviation of sqrt(0.06)
+  static constexpr int kReconstruction = 30;
+};
+constexpr Conv3dConfig conv_config(const VqvaeConfig& c, Extent3 kernel, Extent3 stride, int gain) {
+  return {
+      .kernel = kernel, .stride = stride, .bias = true, .gain_percent = c.scaled_start ? gain : 0};
+}
+constexpr Conv3dConfig stage_config(const VqvaeConfig& c, int stage, int gain) {
+  return conv_config(c, {4, 4, 4}, stage_stride(c.downsample, stage), gain);
 }
 
 /// The convolutions of the stages, "convs.<i>.conv" and "convts.<i>.convt".
 template <VqvaeConfig C, class ThePolicy, int I>
 struct DownConv
-    : Conv3d<I == 0 ? kRgb : C.n_hiddens, C.n_hiddens, stage_config(C.downsample, I), ThePolicy> {
+    : Conv3d<I == 0 ? kRgb : C.n_hiddens, C.n_hiddens,
+             stage_config(C, I, I == 0 ? ConvGains::kPixels : ConvGains::kBeforeRelu), ThePolicy> {
   static constexpr bool kIsNamed = true;
   static std::string child_name() { return "convs." + std::to_string(I) + ".conv"; }
 };
 template <VqvaeConfig C, class ThePolicy, int I, int Out>
-struct UpConv : ConvTranspose3d<C.n_hiddens, Out, stage_config(C.downsample, I), ThePolicy> {
+struct UpConv
+    : ConvTranspose3d<C.n_hiddens, Out,
+                      stage_config(
+                          C, I, Out == kRgb ? ConvGains::kReconstruction : ConvGains::kBeforeRelu),
+                      ThePolicy> {
   static constexpr bool kIsNamed = true;
   static std::string child_name() { return "convts." + std::to_string(I) + ".convt"; }
 };
@@ -83,7 +103,7 @@ struct Parts<C, ThePolicy, ResStack, std::integer_sequence<int, I...>> {
   using Up =
       std::conditional_t<Stage + 1 == sizeof...(I), LayerGroup<UpConv<C, ThePolicy, Stage, kRgb>>,
                          LayerGroup<UpConv<C, ThePolicy, Stage, C.n_hiddens>, Relu<ThePolicy>>>;
-  static constexpr Conv3dConfig kLast{.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .bias = true};
+  static constexpr Conv3dConfig kLast = conv_config(C, {3, 3, 3}, {1, 1, 1}, ConvGains::kPlain);
   using Encoder = SequentialOf<
       LayerGroup<DownConv<C, ThePolicy, I>, Relu<ThePolicy>>...,
       LayerGroup<Named<"conv_last.conv", Conv3d<C.n_hiddens, C.n_hiddens, kLast, ThePolicy>>,
@@ -148,7 +168,8 @@ class Vqvae {
   static_assert(RequireHeads<Vqvae, C.n_hiddens, C.heads>::value);
 
   using Stages = std::make_integer_sequence<int, detail::stage_count(C.downsample)>;
-  static constexpr Conv3dConfig kPoint{.kernel = {1, 1, 1}, .stride = {1, 1, 1}, .bias = true};
+  static constexpr Conv3dConfig kPoint =
+      detail::conv_config(C, {1, 1, 1}, {1, 1, 1}, detail::ConvGains::kPlain);
   using ResStack = Named<"res_stack", typename detail::ResidualStack<C, ThePolicy>::type>;
   using Parts = detail::Parts<C, ThePolicy, ResStack, Stages>;
   using Encoder = typename Parts::Encoder;
