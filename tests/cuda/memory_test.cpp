@@ -1,5 +1,6 @@
 #include "vid2vox/backend/cuda/memory.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <vector>
@@ -53,6 +54,9 @@ TEST_CASE("copies, uploads and downloads") {
   std::vector<float> result(12, -1.0F);
   Memory::download(12, y.data(), result.data());
   CHECK((result == host));
+  Memory::build(12, y.data(), [&](float* array) { std::fill_n(array, 12, 3.0F); });
+  Memory::download(12, y.data(), result.data());
+  CHECK((result == std::vector<float>(12, 3.0F)));
 
   // Columns 1 and 2 of [3, 4] to columns 0 and 1 of [3, 3].
   Memory::Buffer<float> z(9);

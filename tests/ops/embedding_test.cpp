@@ -86,6 +86,9 @@ TEST_CASE("memory is filled, copied by rows, and moved from and to the host") {
   Memory::upload(4, host, a.data());
   int back[6] = {};
   Memory::download(6, a.data(), back);
+  int* built = nullptr;
+  Memory::build(6, a.data(), [&](int* array) { built = array; });
+  CHECK(built == a.data());  // no second array
   CHECK(std::vector<int>(back, back + 6) == std::vector<int>{1, 2, 3, 4, 7, 7});
   int rows[8] = {};
   Memory::copy_rows(2, 2, host, 3, rows, 4);

@@ -54,10 +54,13 @@ class ModelState {
   /// Initial values of a model of these sizes.
   template <class Model>
   void initialize(std::uint64_t seed) {
-    Buffer<A> host_parameters(parameters.size());
-    Buffer<A> host_buffers(buffers.size());
-    vid2vox::initialize<Model>(host_parameters.data(), host_buffers.data(), seed);
-    upload(host_parameters.data(), host_buffers.data());
+    using Memory = ops::Memory<device>;
+    Memory::build(parameters.size(), parameters.data(), [&](A* host_parameters) {
+      Memory::build(buffers.size(), buffers.data(), [&](A* host_buffers) {
+        vid2vox::initialize<Model>(host_parameters, host_buffers, seed);
+      });
+    });
+    refresh_weights();
   }
   /// parameters: [parameter_count], buffers: [buffer_count], on the host.
   void upload(const A* host_parameters, const A* host_buffers) {

@@ -9,8 +9,11 @@ namespace vid2vox::ops {
 ///   Buffer<T>: an array of its own: Buffer<T>(count), data(), size(); may be moved; its content is
 ///     undefined until written
 ///   fill(n, value, y), copy(n, x, y)
-///   copy_rows(rows, cols, x, x_stride, y, y_stride): row r from x + r * x_stride to y + r *
-///   y_stride upload(n, host, y): from the host's memory, which may change when it returns
+///   copy_rows(rows, cols, x, x_stride, y, y_stride): row r from x + r * x_stride
+///     to y + r * y_stride
+///   upload(n, host, y): from the host's memory, which may change when it returns
+///   build(n, y, write): what write(T* array) puts into an array [n] of the host's;
+///     in place where the device's memory is the host's
 ///   download(n, x, host): to the host's memory; waits for the work that is under way, and throws
 ///     what an operation has reported since (a NaN in a search, an index out of range)
 template <Device D>

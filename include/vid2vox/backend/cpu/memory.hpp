@@ -32,6 +32,10 @@ struct Memory<cpu> {
   static void upload(std::size_t n, const T* host, T* y) {
     std::copy_n(host, n, y);
   }
+  template <class T, class Write>
+  static void build(std::size_t, T* y, const Write& write) {
+    write(y);
+  }
   template <class T>
   static void download(std::size_t n, const T* x, T* host) {
     std::copy_n(x, n, host);

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "vid2vox/backend/cuda/runtime.hpp"
+#include "vid2vox/core/buffer.hpp"
 #include "vid2vox/ops/memory.hpp"
 
 namespace vid2vox::backend::cuda {
@@ -67,6 +68,13 @@ struct Memory<cuda> {
   template <class T>
   static void upload(std::size_t n, const T* host, T* y) {
     backend::cuda::copy_to_device(y, host, n * sizeof(T));
+  }
+
+  template <class T, class Write>
+  static void build(std::size_t n, T* y, const Write& write) {
+    vid2vox::Buffer<T> host(n);
+    write(host.data());
+    upload(n, static_cast<const T*>(host.data()), y);
   }
 
   template <class T>
