@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,9 @@
 #include "common/run_main.hpp"
 #include "vid2vox/encoding/ridge.hpp"
 #include "vid2vox/io/time_series.hpp"
+#ifdef VID2VOX_PROGRAMS_HAVE_LAPACK
+#include "vid2vox/encoding/lapack.hpp"
+#endif
 
 namespace {
 
@@ -32,7 +36,13 @@ struct Arguments {
   std::string standardize = "none";
   std::string standardize_targets = "none";
   std::string null = "shifts";
+  std::string hrf = "none";
+  std::string score = "r2";
+  std::string memory = "0";
+  std::string engine = "auto";
   std::string out;
+  bool no_intercept = false;
+  bool delays_given = false;
   bool truncate = false;
   RidgeJobOptions job;
 };
@@ -67,6 +77,13 @@ void add_data_options(CLI::App& app, Arguments& a) {
 void add_model_options(CLI::App& app, Arguments& a) {
   app.add_option("--delays", a.delays, "Delays of the features in TR: 2:6, 4 or 2,4,6")
       ->capture_default_str();
+  app.add_option("--hrf", a.hrf,
+                 "Convolve features with SPM's response, alone, with its derivative in time, or in "
+                 "time and width; then --delays is 0 unless given; needs --tr")
+      ->check(CLI::IsMember({"none", "canonical", "time", "dispersion"}))
+      ->capture_default_str();
+  app.add_option("--tr", a.job.tr_s, "Repetition time in seconds, for --hrf")
+      ->check(CLI::PositiveNumber);
   app.add_option("--fill", a.fill,
                  "Rows that a delay would take from before the run: zero, or drop them")
       ->check(CLI::IsMember({"zero", "drop"}))
@@ -87,6 +104,20 @@ void add_model_options(CLI::App& app, Arguments& a) {
   app.add_option("--alpha", a.alpha, "One alpha for each target, or one for all")
       ->check(CLI::IsMember({"per-target", "global"}))
       ->capture_default_str();
+  app.add_option("--score", a.score,
+                 "What folds say of an alpha: r2, mse (its negative: himalaya's default) or r")
+      ->check(CLI::IsMember({"r2", "mse", "r"}))
+      ->capture_default_str();
+  app.add_flag("--no-intercept", a.no_intercept, "Do not center features and targets");
+  app.add_option("--memory", a.memory,
+                 "What the process may take in the fit, for example 8G or 500M; 0: no limit. The "
+                 "forecast is printed before the work")
+      ->capture_default_str();
+  app.add_option("--engine", a.engine,
+                 "Linear algebra: eigen, lapack (OpenBLAS), or auto: lapack where this program was "
+                 "built with it. The same bits come only from the same engine")
+      ->check(CLI::IsMember({"auto", "eigen", "lapack"}))
+      ->capture_default_str();
   app.add_flag("--float64", a.job.float64, "Products in double precision (default: single)");
 }
 
@@ -104,6 +135,13 @@ void add_test_options(CLI::App& app, Arguments& a) {
       ->capture_default_str();
   app.add_option("--min-shift", a.job.min_shift, "Smallest circular shift, TR")
       ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_flag("--max-statistic", a.job.max_statistic,
+               "Also p_max: p-values corrected for the number of targets by the largest r of each "
+               "permutation");
+  app.add_option(
+         "--bootstrap", a.job.bootstrap,
+         "Also r_low and r_high: 95% intervals from this many samples of test runs; 0: none")
       ->capture_default_str();
   app.add_option("--fdr", a.job.fdr, "False-discovery rate that counts as significant")
       ->check(CLI::Range(0.0, 1.0))
@@ -129,6 +167,51 @@ RidgeSegment parse_range(const std::string& text, bool test) {
   if (colon == std::string::npos) number("");
   const std::string_view view = text;
   return {number(view.substr(0, colon)), number(view.substr(colon + 1)), test};
+}
+
+/// "8G", "500M", "64K" or bytes.
+double parse_bytes(const std::string& text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  std::string unit(end, text.data() + text.size());
+  if (unit.ends_with("B")) unit.pop_back();
+  constexpr double kThousand = 1e3;
+  const std::string units = "KMGT";
+  const std::size_t power = unit.empty() ? 0 : units.find(unit) + 1;
+  if (error != std::errc() || value < 0 || unit.size() > 1 || (power == 0 && !unit.empty())) {
+    throw Error("no size of memory", "--memory " + text, "write for example 8G or 500M");
+  }
+  return value * std::pow(kThousand, static_cast<double>(power));
+}
+
+void choose_engine(const std::string& engine) {
+#ifdef VID2VOX_PROGRAMS_HAVE_LAPACK
+  if (engine != "eigen") encoding::set_ridge_engine(&encoding::lapack_ridge_engine());
+#else
+  if (engine == "lapack") {
+    throw Error("this program was built without it", "--engine lapack",
+                "configure with VID2VOX_LAPACK=ON, or use eigen");
+  }
+#endif
+}
+
+void choose_model(Arguments& a) {
+  if (a.hrf != "none") {
+    if (!(a.job.tr_s > 0)) throw Error("no --tr", "--hrf " + a.hrf, "give the repetition time");
+    a.job.hrf = a.hrf == "canonical" ? encoding::HrfBasis::kCanonical
+                : a.hrf == "time"    ? encoding::HrfBasis::kTemporalDerivative
+                                     : encoding::HrfBasis::kDispersionDerivative;
+    if (!a.delays_given) a.delays = "0";
+  }
+  a.job.delays = encoding::parse_delays(a.delays);
+  a.job.alphas = encoding::parse_alphas(a.alphas);
+  a.job.global_alpha = a.alpha == "global";
+  a.job.fold_score = a.score == "r2"    ? encoding::FoldScore::kR2
+                     : a.score == "mse" ? encoding::FoldScore::kNegativeMse
+                                        : encoding::FoldScore::kCorrelation;
+  a.job.intercept = !a.no_intercept;
+  a.job.memory = parse_bytes(a.memory);
+  choose_engine(a.engine);
 }
 
 RidgeData load(const Arguments& a) {
@@ -177,9 +260,7 @@ RidgeData load(const Arguments& a) {
 
 void fit(Arguments& a) {
   StageTimer timer("load");
-  a.job.delays = encoding::parse_delays(a.delays);
-  a.job.alphas = encoding::parse_alphas(a.alphas);
-  a.job.global_alpha = a.alpha == "global";
+  choose_model(a);
   a.job.fill = a.fill == "zero" ? encoding::DelayFill::kZero : encoding::DelayFill::kMissing;
   a.job.features = a.standardize == "none"     ? encoding::Standardization::kNone
                    : a.standardize == "center" ? encoding::Standardization::kCenter
@@ -219,5 +300,8 @@ int main(int argc, char** argv) {
   add_data_options(app, arguments);
   add_model_options(app, arguments);
   add_test_options(app, arguments);
-  return run_main(app, argc, argv, [&] { fit(arguments); });
+  return run_main(app, argc, argv, [&] {
+    arguments.delays_given = app.count("--delays") > 0;
+    fit(arguments);
+  });
 }

@@ -1,8 +1,10 @@
 #include "common/ridge_job.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <fstream>
 #include <limits>
 #include <numeric>
 #include <type_traits>
@@ -10,27 +12,16 @@
 
 #include "common/interrupt.hpp"
 #include "vid2vox/encoding/high_pass.hpp"
+#include "vid2vox/encoding/reliability.hpp"
 #include "vid2vox/encoding/ridge.hpp"
 #include "vid2vox/encoding/scores.hpp"
 #include "vid2vox/encoding/significance.hpp"
-#include "vid2vox/io/file.hpp"
-#include "vid2vox/io/npy.hpp"
 
 namespace vid2vox::examples {
 
 namespace {
 
 using Array = xt::xtensor<float, 2>;
-
-void cut_rows(Array& values, std::size_t rows) {
-  std::vector<std::size_t> kept(rows);
-  std::iota(kept.begin(), kept.end(), std::size_t{0});
-  values = encoding::take_rows(values, kept);
-}
-
-void copy_rows(const Array& source, Array& target, std::size_t row) {
-  std::copy(source.data(), source.data() + source.size(), target.data() + row * target.shape(1));
-}
 
 /// The array in precision T; float32 is moved, not copied.
 template <class T>
@@ -132,6 +123,15 @@ double percent(std::size_t part, std::size_t whole) {
   return whole == 0 ? 0 : kHundred * static_cast<double>(part) / static_cast<double>(whole);
 }
 
+/// Memory that the process holds now; 0 where the system does not say.
+std::size_t resident_bytes() {
+  std::ifstream status("/proc/self/statm");
+  std::size_t pages = 0;
+  std::size_t resident = 0;
+  status >> pages >> resident;
+  return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
 /// One job; T is the precision of the products.
 template <class T>
 class RidgeJob {
@@ -147,6 +147,7 @@ class RidgeJob {
     timer_.start("score");
     score();
     test_significance();
+    bootstrap();
     summarize();
     timer_.finish();
     return std::move(result_);
@@ -181,6 +182,10 @@ class RidgeJob {
       encoding::apply_standardizer(
           encoding::learn_standardizer(data_.features, train, options_.features), data_.features);
     }
+    if (options_.hrf) {
+      data_.features =
+          encoding::convolve_hrf(data_.features, data_.run_lengths, options_.tr_s, *options_.hrf);
+    }
     Array delayed =
         encoding::delay_features(data_.features, data_.run_lengths, options_.delays, options_.fill);
     data_.features = Array::from_shape({0, 0});
@@ -213,12 +218,16 @@ class RidgeJob {
     ridge.alphas = options_.alphas;
     ridge.choice =
         options_.global_alpha ? encoding::AlphaChoice::kGlobal : encoding::AlphaChoice::kPerTarget;
+    ridge.score = options_.fold_score;
+    ridge.intercept = options_.intercept;
     ridge.progress = [this](std::size_t done, std::size_t total) {
       stop_if_interrupted("ridge");
-      say(fmt::format("ridge: step {} of {} (folds, then all training rows)", done, total));
+      say(fmt::format("ridge: step {} of {} (targets of the folds, then the weights)", done,
+                      total));
     };
     Values x = take_as<T>(x_train_);
     Values y = take_as<T>(y_train_);
+    forecast(ridge, x.shape(0), x.shape(1), y.shape(1));
     const auto model = encoding::fit_ridge<T>(as_matrix(x), as_matrix(y), train_.segment, ridge);
     say(encoding::describe(model));
     note_model(model);
@@ -232,6 +241,32 @@ class RidgeJob {
       result_.weights = Array::from_shape({test.shape(1), y.shape(1)});
       as_matrix(result_.weights) = weights.template cast<float>();
     }
+  }
+
+  /// Says how much memory the fit will take, and holds it to what is allowed.
+  void forecast(encoding::RidgeOptions& ridge, std::size_t rows, std::size_t features,
+                std::size_t targets) {
+    const double held = static_cast<double>(resident_bytes());
+    if (options_.memory > 0) {
+      ridge.memory = std::max(1.0, options_.memory - held);  // 0 would mean no limit
+    }
+    const bool choose = ridge.alphas.size() > 1;
+    const encoding::RidgeSize size{
+        .rows = static_cast<double>(rows),
+        .features = static_cast<double>(features),
+        .targets = static_cast<double>(targets),
+        .folds =
+            choose ? static_cast<double>(encoding::make_folds(train_.segment).folds.size()) : 0,
+        .alphas = static_cast<double>(ridge.alphas.size()),
+        .item_bytes = sizeof(T),
+        .cross_bytes = sizeof(T)};
+    const encoding::RidgePlan plan = encoding::plan_ridge(size, ridge, thread_count());
+    constexpr double kMega = 1e6;
+    forecast_bytes_ = held + plan.bytes;
+    say(fmt::format(
+        "memory: {:.0f} MB now, at most {:.0f} MB forecast for the fit{}", held / kMega,
+        forecast_bytes_ / kMega,
+        options_.memory > 0 ? fmt::format(", {:.0f} MB allowed", options_.memory / kMega) : ""));
   }
 
   void note_model(const encoding::RidgeModel<T>& model) {
@@ -248,6 +283,8 @@ class RidgeJob {
     alpha["alphas"] = options_.alphas;
     alpha["alpha_choice"] = options_.global_alpha ? "global" : "per target";
     alpha["alpha_folds"] = model.folds;
+    alpha["alpha_histogram"] = model.n_of_alpha;
+    alpha["forecast_bytes"] = forecast_bytes_;
     alpha["n_alpha_lowest"] = model.n_at_lowest;
     alpha["n_alpha_highest"] = model.n_at_highest;
     const auto edge = [&](std::size_t count, const char* name) {
@@ -293,7 +330,14 @@ class RidgeJob {
                       "permutations (--null blocks) go further",
                       plan.permutations, 1.0 / static_cast<double>(plan.permutations + 1)));
     }
+    permute(plan);
+  }
+
+  template <class Plan>
+  void permute(const Plan& plan) {
     result_.p = encoding::permutation_p_values(predicted_, y_test_, test_.lengths, plan);
+    if (!options_.max_statistic) return;
+    result_.p_max = encoding::max_statistic_p_values(predicted_, y_test_, test_.lengths, plan);
   }
 
   void permute_blocks() {
@@ -302,7 +346,7 @@ class RidgeJob {
                         .block_length = options_.block_length,
                         .key = {options_.seed, 0, stream_of("block permutations")}});
     permutations_ = plan.permutations;
-    result_.p = encoding::permutation_p_values(predicted_, y_test_, test_.lengths, plan);
+    permute(plan);
   }
 
   void test_significance() {
@@ -322,6 +366,20 @@ class RidgeJob {
     }
     result_.q = encoding::benjamini_hochberg(result_.p).q;
     for (const double q : result_.q) n_significant_ += q <= options_.fdr ? 1 : 0;
+  }
+
+  void bootstrap() {
+    if (options_.bootstrap == 0) return;
+    if (test_.lengths.size() < 2) {
+      warn("no intervals: a bootstrap over runs needs at least two test runs");
+      return;
+    }
+    constexpr double kConfidence = 0.95;
+    auto intervals = encoding::bootstrap_runs(predicted_, y_test_, test_.lengths, kConfidence,
+                                              options_.bootstrap,
+                                              {options_.seed, 0, stream_of("bootstrap of runs")});
+    result_.r_low = std::move(intervals.low);
+    result_.r_high = std::move(intervals.high);
   }
 
   void summarize() {
@@ -369,118 +427,14 @@ class RidgeJob {
   std::size_t n_constant_ = 0;
   std::size_t n_significant_ = 0;
   std::size_t permutations_ = 0;
+  double forecast_bytes_ = 0;
 };
 
-/// RFC 4180: a cell with a comma, quote or line break stands in quotes.
-std::string csv_cell(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char character : text) {
-    if (character == '"') quoted += '"';
-    quoted += character;
-  }
-  return quoted + "\"";
-}
-
 }  // namespace
-
-std::size_t match_rows(RidgeRun& run, bool truncate) {
-  const std::size_t n_features = run.features.shape(0);
-  const std::size_t n_targets = run.targets.shape(0);
-  if (n_features == n_targets) return 0;
-  if (!truncate) {
-    throw Error(fmt::format("{} rows, but {} has {}", n_features, run.targets_name, n_targets),
-                run.features_name, "give features and targets of one run, or use --truncate");
-  }
-  const std::size_t rows = std::min(n_features, n_targets);
-  if (n_features > rows) cut_rows(run.features, rows);
-  if (n_targets > rows) cut_rows(run.targets, rows);
-  return std::max(n_features, n_targets) - rows;
-}
-
-RidgeData join_runs(std::vector<RidgeRun> runs, const std::vector<std::size_t>& test_runs,
-                    std::vector<std::string> target_names) {
-  if (runs.empty()) throw Error("no runs", "encoding model", "give at least one");
-  std::size_t n = 0;
-  RidgeData data;
-  for (const RidgeRun& run : runs) {
-    const auto check = [](const Array& values, const Array& first, const std::string& name,
-                          const std::string& first_name) {
-      if (values.shape(1) == first.shape(1)) return;
-      throw Error(
-          fmt::format("{} columns, but {} has {}", values.shape(1), first_name, first.shape(1)),
-          name, "give runs with the same columns");
-    };
-    check(run.features, runs[0].features, run.features_name, runs[0].features_name);
-    check(run.targets, runs[0].targets, run.targets_name, runs[0].targets_name);
-    const std::size_t length = run.features.shape(0);
-    data.run_lengths.push_back(length);
-    data.segments.push_back({n, n + length, false});
-    n += length;
-  }
-  for (const std::size_t test_run : test_runs) {
-    if (test_run >= runs.size()) {
-      throw Error(fmt::format("run {} of {}", test_run + 1, runs.size()), "test run",
-                  "runs count from 1 in the order of the files");
-    }
-    data.segments[test_run].test = true;
-  }
-  data.features = Array::from_shape({n, runs[0].features.shape(1)});
-  data.targets = Array::from_shape({n, runs[0].targets.shape(1)});
-  data.target_names = std::move(target_names);
-  std::size_t row = 0;
-  for (RidgeRun& run : runs) {
-    copy_rows(run.features, data.features, row);
-    copy_rows(run.targets, data.targets, row);
-    row += run.features.shape(0);
-    run = RidgeRun{};
-  }
-  return data;
-}
-
-void make_folder(const std::filesystem::path& folder) {
-  std::error_code failure;
-  std::filesystem::create_directories(folder, failure);
-  if (failure) {
-    throw Error("cannot make the folder: " + failure.message(), folder.string(),
-                "check the path and its permissions");
-  }
-}
 
 RidgeJobResult run_ridge_job(RidgeData data, const RidgeJobOptions& options, StageTimer& timer) {
   if (options.float64) return RidgeJob<double>(std::move(data), options, timer).run();
   return RidgeJob<float>(std::move(data), options, timer).run();
-}
-
-void write_ridge_results(const std::filesystem::path& folder, const RidgeJobResult& result,
-                         StageTimer& timer) {
-  timer.start("write");
-  make_folder(folder);
-  io::AtomicFile scores(folder / "scores.csv");
-  scores.write("target,r,r2,alpha,p,q,flag\n");
-  for (std::size_t j = 0; j < result.r.size(); ++j) {
-    scores.write(fmt::format("{},{:.9g},{:.9g},{:.9g},{:.9g},{:.9g},{}\n",
-                             csv_cell(result.names[j]), result.r[j], result.r2[j], result.alpha[j],
-                             result.p[j], result.q[j], result.flag[j]));
-  }
-  if (result.predictions.size() > 0) {
-    io::save_npy(folder / "predictions.npy", result.predictions);
-    io::save_npy(folder / "test_targets.npy", result.test_targets);
-    auto rows = xt::xtensor<std::int64_t, 1>::from_shape({result.test_rows.size()});
-    std::copy(result.test_rows.begin(), result.test_rows.end(), rows.begin());
-    io::save_npy(folder / "test_rows.npy", rows);
-  }
-  if (result.weights.size() > 0) io::save_npy(folder / "weights.npy", result.weights);
-  timer.finish();
-  nlohmann::ordered_json summary = result.summary;
-  summary["seconds"] = timer.total_seconds();
-  summary["seconds_per_stage"] = timer.seconds_per_stage();
-  summary["peak_memory_bytes"] = peak_memory_bytes();
-  constexpr int kIndent = 2;
-  io::AtomicFile file(folder / "summary.json");
-  file.write(summary.dump(kIndent) + "\n");
-  scores.commit();
-  file.commit();
 }
 
 }  // namespace vid2vox::examples

@@ -5,12 +5,15 @@
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 #include <xtensor/xtensor.hpp>
 
 #include "common/stages.hpp"
 #include "vid2vox/encoding/delays.hpp"
+#include "vid2vox/encoding/hrf.hpp"
+#include "vid2vox/encoding/ridge_options.hpp"
 #include "vid2vox/encoding/standardize.hpp"
 
 // The encoding model of a set of runs, from features and targets on one clock to scores.csv: what
@@ -58,14 +61,20 @@ struct RidgeJobOptions {
   encoding::Standardization features = encoding::Standardization::kNone;
   bool zscore_targets = false;  // each segment with its own mean and deviation
   double high_pass_s = 0;       // slower changes leave features and targets of each run; 0: none
-  double tr_s = 0;              // repetition time, for the high-pass filter
+  double tr_s = 0;              // repetition time, for the high-pass filter and the response
+  std::optional<encoding::HrfBasis> hrf;  // features are convolved with it, before the delays
   std::vector<double> alphas = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
   bool global_alpha = false;
+  encoding::FoldScore fold_score = encoding::FoldScore::kR2;
+  bool intercept = true;
+  double memory = 0;  // bytes that the process may take in the fit; 0: no limit
   bool float64 = false;
   std::size_t permutations = 1000;  // 0: no p-values
   bool blocks = false;              // block permutations instead of circular shifts
   std::size_t min_shift = 5;        // TR; see encoding::PermutationOptions
   std::size_t block_length = 10;    // TR; see encoding::BlockOptions
+  bool max_statistic = false;       // p-values corrected by the largest r of each permutation
+  std::size_t bootstrap = 0;        // samples of test runs for intervals of r; 0: none
   std::uint64_t seed = 0;
   double fdr = 0.05;
   bool keep_predictions = false;
@@ -77,6 +86,7 @@ struct RidgeJobOptions {
 struct RidgeJobResult {
   std::vector<std::string> names;
   std::vector<double> r, r2, alpha, p, q;
+  std::vector<double> p_max, r_low, r_high;  // on request, else empty
   // "ok", "constant" (in training), "nan" (in training or test), "constant_in_test",
   // "constant_prediction"
   std::vector<std::string> flag;
@@ -94,9 +104,10 @@ RidgeJobResult run_ridge_job(RidgeData data, const RidgeJobOptions& options, Sta
 /// Makes the folder for results, with those above it. Throws Error if that fails.
 void make_folder(const std::filesystem::path& folder);
 
-/// Writes scores.csv and summary.json (with seconds and peak memory), and predictions.npy,
-/// test_targets.npy, test_rows.npy, weights.npy as far as they were kept, into `folder`, which is
-/// made. Each file appears only when complete, in the place of an earlier one.
+/// Writes scores.csv (further columns for what was asked for) and summary.json (with seconds and
+/// peak memory), and predictions.npy, test_targets.npy, test_rows.npy, weights.npy as far as they
+/// were kept, into `folder`, which is made. Each file appears only when complete, in the place of
+/// an earlier one.
 void write_ridge_results(const std::filesystem::path& folder, const RidgeJobResult& result,
                          StageTimer& timer);
 

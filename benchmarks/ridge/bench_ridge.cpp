@@ -1,0 +1,126 @@
+// One ridge with cross-validation, timed: `bench_ridge N P T [ENGINE]`. Prints a file of Google
+// Benchmark's form with seconds, peak memory and its forecast; with VID2VOX_BENCH_DATA=DIR it reads
+// x.npy and y.npy there (else draws them) and writes score.npy beside them. With
+// VID2VOX_BENCH_MEMORY=BYTES targets are read from y.npy in batches, within so much memory.
+
+#include <sys/resource.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+#include <xtensor/xadapt.hpp>
+#include <xtensor/xtensor.hpp>
+
+#include "common/npy_targets.hpp"
+#include "support/case.hpp"
+#include "vid2vox/core/parallel.hpp"
+#include "vid2vox/encoding/ridge.hpp"
+#include "vid2vox/io/npy.hpp"
+#ifdef VID2VOX_BENCH_LAPACK
+#include "vid2vox/encoding/lapack.hpp"
+#endif
+
+namespace {
+
+using namespace vid2vox;
+namespace fs = std::filesystem;
+
+constexpr std::size_t kFolds = 5;
+
+struct Data {
+  encoding::RowMatrix<float> x, y;
+};
+
+encoding::RowMatrix<float> load(const fs::path& path) {
+  const auto values = io::load_npy<float>(path);
+  encoding::RowMatrix<float> matrix(static_cast<Eigen::Index>(values.shape(0)),
+                                    static_cast<Eigen::Index>(values.shape(1)));
+  std::copy(values.data(), values.data() + values.size(), matrix.data());
+  return matrix;
+}
+
+encoding::RowMatrix<float> draw(Eigen::Index rows, Eigen::Index cols, const std::string& name) {
+  encoding::RowMatrix<float> matrix(rows, cols);
+  const auto values = bench::normal_numbers<float>(1U << 16U, name);
+  for (Eigen::Index i = 0; i < matrix.size(); ++i) {
+    // A period that no row's length divides: rows differ.
+    matrix.data()[i] = values[static_cast<std::size_t>(i) % 65521];
+  }
+  return matrix;
+}
+
+double peak_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  constexpr double kKibi = 1024;
+  return kKibi * static_cast<double>(usage.ru_maxrss);
+}
+
+int run(int argc, char** argv) {
+  if (argc < 4) {
+    std::fprintf(stderr, "usage: bench_ridge ROWS FEATURES TARGETS [eigen|lapack]\n");
+    return 2;
+  }
+  const std::string engine = argc > 4 ? argv[4] : "eigen";
+  if (engine == "lapack") {
+#ifdef VID2VOX_BENCH_LAPACK
+    encoding::set_ridge_engine(&encoding::lapack_ridge_engine());
+#else
+    throw Error("built without it", "engine lapack", "configure with VID2VOX_LAPACK=ON");
+#endif
+  }
+  const char* folder = std::getenv("VID2VOX_BENCH_DATA");
+  const char* memory = std::getenv("VID2VOX_BENCH_MEMORY");
+  Data data;
+  encoding::TargetSource<float> targets;
+  if (folder != nullptr) {
+    data.x = load(fs::path(folder) / "x.npy");
+    targets = examples::npy_targets((fs::path(folder) / "y.npy").string());
+    if (memory == nullptr) data.y = load(fs::path(folder) / "y.npy");
+  } else {
+    data = {draw(std::stol(argv[1]), std::stol(argv[2]), "x"),
+            draw(std::stol(argv[1]), std::stol(argv[3]), "y")};
+  }
+  if (data.y.size() > 0) targets = encoding::in_memory<float>(data.y);
+  std::vector<std::size_t> runs(static_cast<std::size_t>(data.x.rows()));
+  for (std::size_t i = 0; i < runs.size(); ++i) runs[i] = i * kFolds / runs.size();
+  encoding::RidgeOptions options;
+  options.alphas = encoding::parse_alphas("1:1e5:10");
+  options.score = encoding::FoldScore::kNegativeMse;
+  options.intercept = false;
+  const double before = peak_bytes();
+  if (memory != nullptr) options.memory = std::stod(memory) - before;
+  const auto start = std::chrono::steady_clock::now();
+  const auto model = encoding::fit_ridge<float>(data.x, targets, runs, options);
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (folder != nullptr) {
+    io::save_npy(fs::path(folder) / "score.npy", xt::xtensor<double, 1>(xt::adapt(model.cv_score)));
+  }
+  const std::string shape = std::string(argv[1]) + "x" + argv[2] + "x" + argv[3];
+  const nlohmann::ordered_json entry{{"name", "ridge_cv/fp32/" + shape + "/ours-" + engine},
+                                     {"run_type", "iteration"},
+                                     {"real_time", seconds},
+                                     {"time_unit", "s"},
+                                     {"peak_bytes", peak_bytes()},
+                                     {"forecast_bytes", before + model.forecast_bytes},
+                                     {"threads", thread_count()},
+                                     {"solver", model.solver}};
+  std::printf("%s\n", nlohmann::ordered_json{{"benchmarks", {entry}}}.dump(2).c_str());
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "bench_ridge: %s\n", error.what());
+    return 1;
+  }
+}
