@@ -4,11 +4,13 @@
 // VID2VOX_BENCH_MEMORY=BYTES targets are read from y.npy in batches, within so much memory.
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -60,6 +62,15 @@ double peak_bytes() {
   return kKibi * static_cast<double>(usage.ru_maxrss);
 }
 
+/// Memory that the process holds now.
+double resident_bytes() {
+  std::ifstream status("/proc/self/statm");
+  double pages = 0;
+  double resident = 0;
+  status >> pages >> resident;
+  return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
 int run(int argc, char** argv) {
   if (argc < 4) {
     std::fprintf(stderr, "usage: bench_ridge ROWS FEATURES TARGETS [eigen|lapack]\n");
@@ -92,7 +103,7 @@ int run(int argc, char** argv) {
   options.alphas = encoding::parse_alphas("1:1e5:10");
   options.score = encoding::FoldScore::kNegativeMse;
   options.intercept = false;
-  const double before = peak_bytes();
+  const double before = resident_bytes();
   if (memory != nullptr) options.memory = std::stod(memory) - before;
   const auto start = std::chrono::steady_clock::now();
   const auto model = encoding::fit_ridge<float>(data.x, targets, runs, options);
