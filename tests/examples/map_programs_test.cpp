@@ -99,6 +99,26 @@ TEST_CASE("plot_map matches rows without labels by their order, and refuses what
   CHECK(says(surface, "--surface"));
 }
 
+TEST_CASE("compare_maps tests pairs of scores and refuses tables of other targets") {
+  const testing::TemporaryFolder folder;
+  std::ofstream(folder.path() / "a.csv") << "target,r,flag\n1,0.1,ok\n2,0.2,ok\n3,0.3,constant\n";
+  std::ofstream(folder.path() / "b.csv") << "target,r,flag\n1,0.2,ok\n2,0.4,ok\n3,0.3,ok\n";
+  std::ofstream(folder.path() / "c.csv") << "target,r\n1,0.2\n5,0.4\n3,0.3\n";
+  const auto outcome = run("compare_maps", in(folder, "a.csv") + " " + in(folder, "b.csv") +
+                                               " --names plain deep --out " + in(folder, "d.png"));
+  INFO(outcome.output);
+  REQUIRE(outcome.code == 0);
+  CHECK(says(outcome, "2 targets, 2 better under deep"));
+  const auto sidecar = nlohmann::json::parse(testing::contents(folder.path() / "d.png.json"));
+  CHECK(sidecar["results"]["left_out"] == 1);
+  CHECK(sidecar["results"]["median_difference"].get<double>() == Approx(0.15).epsilon(1e-6));
+  const auto other = run("compare_maps", in(folder, "a.csv") + " " + in(folder, "c.csv") +
+                                             " --out " + in(folder, "e.png"));
+  CHECK(other.code == 1);
+  CHECK(says(other, "other targets"));
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "e.png"));
+}
+
 TEST_CASE("plot_map draws the real atlas on its background and on fsaverage5") {
   const auto atlas = testing::real_data("atlas/MIST_ROI.nii.gz");
   const auto surface = testing::real_data("surface/fsaverage5_pial_left.gii.gz");
