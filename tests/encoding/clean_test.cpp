@@ -176,7 +176,7 @@ TEST_CASE("a strategy takes the columns that its name says") {
   CHECK_THROWS_AS(parse_confound_terms("Full"), Error);
 }
 
-TEST_CASE("a derivative's first value is filled with its mean; other gaps are refused") {
+TEST_CASE("a derivative's first value is filled with its mean, other gaps are refused") {
   std::vector<double> column = {NAN, 1, 2, 6};
   fill_first_row(column, "a", "c.tsv");
   CHECK(column[0] == 3);
