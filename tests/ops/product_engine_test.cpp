@@ -1,5 +1,13 @@
 #include "vid2vox/backend/cpu/product_engine.hpp"
 
+#include <signal.h>
+#include <sys/time.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdint>
+#include <string>
+
 #include "support/catch.hpp"
 #include "vid2vox/backend/cpu/matrix_product.hpp"
 
@@ -60,6 +68,58 @@ TEST_CASE("a product of nothing clears the result, whatever the engine") {
   Buffer<float> c(6, 5.0F);
   serial_nn<float, float, float>({nullptr, 2, 0}, {nullptr, 0, 3}, {c.data(), 2, 3}, false);
   CHECK(std::all_of(c.begin(), c.end(), [](float value) { return value == 0; }));
+}
+
+volatile std::sig_atomic_t signals = 0;
+void count_signal(int) { signals = signals + 1; }
+
+/// SIGALRM to this process many times a millisecond.
+class SignalTimer {
+ public:
+  SignalTimer() {
+    struct sigaction action = {};
+    action.sa_handler = count_signal;
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGALRM, &action, &before_);
+    set(kMicroseconds);
+  }
+  SignalTimer(const SignalTimer&) = delete;
+  SignalTimer& operator=(const SignalTimer&) = delete;
+  ~SignalTimer() {
+    set(0);
+    sigaction(SIGALRM, &before_, nullptr);
+  }
+
+ private:
+  static constexpr suseconds_t kMicroseconds = 100;
+  static void set(suseconds_t microseconds) {
+    const itimerval timer{{0, microseconds}, {0, microseconds}};
+    setitimer(ITIMER_REAL, &timer, nullptr);
+  }
+  struct sigaction before_ = {};
+};
+
+TEST_CASE("signals during products damage nothing") {
+  const SignalTimer timer;
+  signals = 0;
+  bool right = true;
+  for (std::size_t i = 0; i < 300; ++i) {
+    const std::size_t m = 64 + i * 37 % 200;
+    const std::size_t n = 64 + i * 53 % 200;
+    const std::size_t k = 64 + i * 71 % 600;
+    const Buffer<float> a(m * k, 1.0F);
+    const Buffer<float> b(k * n, 1.0F);
+    Buffer<float> c(m * n, -1.0F);
+    const Buffer<float> behind(64, 7.0F);
+    serial_nn<float, float, float>({a.data(), m, k}, {b.data(), k, n}, {c.data(), m, n}, false);
+    const auto all = [](const Buffer<float>& values, float expected) {
+      return std::all_of(values.begin(), values.end(),
+                         [=](float value) { return value == expected; });
+    };
+    right = right && all(a, 1) && all(b, 1) && all(behind, 7) && all(c, static_cast<float>(k));
+  }
+  CHECK(right);
+  CHECK(signals > 0);
 }
 
 TEST_CASE("scratch memory of a thread nests and is kept") {

@@ -2,6 +2,8 @@
 
 // Component vid2vox::onednn (option VID2VOX_ONEDNN): needs oneDNN 2.6 or later.
 
+#include <signal.h>  // pthread_sigmask is POSIX, not C++
+
 #include <cstdint>
 #include <map>
 #include <oneapi/dnnl/dnnl.hpp>
@@ -118,9 +120,27 @@ inline void bfloat16_to_bfloat16(Transposed transposed, MatrixView<const bfloat1
   multiply_bfloat16(transposed, a, b, c, false);
 }
 
+/// Holds signals to this thread back. A handler that runs on top of oneDNN's float32 product (2.6
+/// at least) damages the heap, as if its stack pointer did not point at the stack.
+class SignalsHeldBack {
+ public:
+  SignalsHeldBack() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  SignalsHeldBack(const SignalsHeldBack&) = delete;
+  SignalsHeldBack& operator=(const SignalsHeldBack&) = delete;
+  ~SignalsHeldBack() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_{};
+};
+
 inline void float32_product(Transposed transposed, MatrixView<const float> a,
                             MatrixView<const float> b, MatrixView<float> c, bool accumulate) {
   const auto number = [](std::size_t value) { return static_cast<dnnl_dim_t>(value); };
+  const SignalsHeldBack scope;
   const dnnl_status_t status =
       dnnl_sgemm(transposed == Transposed::kLeft ? 'T' : 'N',
                  transposed == Transposed::kRight ? 'T' : 'N', number(c.rows), number(c.cols),
