@@ -98,7 +98,7 @@ TEST_CASE("train_vqvae destroys no earlier run and resumes only what fits") {
   refuses(options(videos, out, 4) + " --resume --lr 0.1", {"learning_rate", "0.1"});
   refuses(options(videos, out, 4) + " --resume --no-validation", {"clips"});
   refuses(options(videos, out, 2000) + " --resume", {"1000 steps", "--t-max 1000"});
-  refuses(options(videos, out, 4) + " --resume --precision bf16", {"--precision bf16", "fp32"});
+  refuses(options(videos, out, 4) + " --resume --precision bf16", {"precision fp32, not bf16"});
   if (!std::filesystem::exists("/dev/nvidia0")) {
     refuses(options(videos, out, 4) + " --resume --device cuda", {"error: ", "CUDA"});
   }
