@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "support/case.hpp"
+#include "support/register.hpp"
 #include "vid2vox/backend/cpu/product_engine.hpp"
 #include "vid2vox/core/buffer.hpp"
 
@@ -41,14 +42,7 @@ std::vector<float> to_floats(const Buffer<T>& buffer) {
 /// Registers a benchmark: wall-clock time, with the processor time of all threads beside it. An
 /// exception becomes the benchmark's error.
 inline void add(const std::string& name, std::function<void(benchmark::State&)> body) {
-  benchmark::RegisterBenchmark(name.c_str(),
-                               [body = std::move(body)](benchmark::State& state) {
-                                 try {
-                                   body(state);
-                                 } catch (const std::exception& error) {
-                                   state.SkipWithError(error.what());
-                                 }
-                               })
+  register_guarded(name, std::move(body))
       ->UseRealTime()
       ->MeasureProcessCPUTime()
       ->Unit(benchmark::kMillisecond);

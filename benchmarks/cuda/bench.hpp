@@ -11,6 +11,7 @@
 
 #include "device_timer.hpp"
 #include "support/case.hpp"
+#include "support/register.hpp"
 #include "vid2vox/backend/cuda/runtime.hpp"
 #include "vid2vox/ops/input_precision.hpp"
 
@@ -51,16 +52,7 @@ std::vector<float> to_floats(const DeviceBuffer<T>& buffer) {
 
 /// Registers a benchmark. An exception becomes the benchmark's error.
 inline void add(const std::string& name, std::function<void(benchmark::State&)> body) {
-  benchmark::RegisterBenchmark(name.c_str(),
-                               [body = std::move(body)](benchmark::State& state) {
-                                 try {
-                                   body(state);
-                                 } catch (const std::exception& error) {
-                                   state.SkipWithError(error.what());
-                                 }
-                               })
-      ->UseManualTime()
-      ->Unit(benchmark::kMicrosecond);
+  register_guarded(name, std::move(body))->UseManualTime()->Unit(benchmark::kMicrosecond);
 }
 
 /// Times `enqueue`, which puts one call on the current stream. An iteration is a run of calls of

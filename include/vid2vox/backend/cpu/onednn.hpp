@@ -8,7 +8,6 @@
 #include <map>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <string>
-#include <tuple>
 #include <type_traits>
 
 #include "vid2vox/backend/cpu/product_engine.hpp"
