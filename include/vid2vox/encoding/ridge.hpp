@@ -252,11 +252,9 @@ class RidgeFit {
     const double condition = largest_eigenvalue(matrix) / smallest;
     const double eps = std::numeric_limits<T>::epsilon();
     const bool safe = eps * (plan_.primal ? std::sqrt(condition) : condition) <= kRoundingLimit;
-    if (!safe) {
-      solve_safely();
-    } else if (plan_.solve_each_alpha) {
+    if (safe && plan_.solve_each_alpha) {
       solve_each_alpha(matrix, model_.alpha, plan_.piece, model_.coefficients_);
-    } else if (plan_.primal) {
+    } else if (safe && plan_.primal) {
       solve_in_eigenbasis(decompose(std::exchange(gram_, {})), model_.alpha, plan_.piece,
                           model_.coefficients_);
     } else {

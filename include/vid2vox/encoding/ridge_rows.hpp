@@ -134,7 +134,7 @@ void refuse_degenerate_folds(const RidgeFeatures<T>& features) {
 }
 
 template <class T>
-RidgeFeatures<T> prepare_features(const MatrixRef<T>& x, FoldRows rows, bool intercept) {
+RidgeFeatures<T> prepare_features(const MatrixRef<T>& x, FoldRows&& rows, bool intercept) {
   check_features<T>(x);
   RidgeFeatures<T> result;
   result.rows = std::move(rows);

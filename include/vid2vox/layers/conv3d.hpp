@@ -41,6 +41,7 @@ struct RequireDivisible {
 /// adjoint of a convolution, so its Cin is the number of its output channels.)
 template <int Cin, int Cout, bool Adjoint, Conv3dConfig Config, class ThePolicy>
 class Conv3dParameters {
+  // NOLINTNEXTLINE(bugprone-branch-clone): the same only where a layer keeps its channels
   static constexpr int Out = Adjoint ? Cin : Cout;
 
  public:

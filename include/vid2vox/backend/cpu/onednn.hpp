@@ -21,6 +21,7 @@ struct MatmulKey {
   bool to_float32;
   bool accumulate;
   std::int64_t m, n, k, a_stride, b_stride, c_stride;
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 reads <=> as a comparison with 0
   auto operator<=>(const MatmulKey&) const = default;
 };
 
