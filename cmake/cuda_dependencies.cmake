@@ -1,4 +1,4 @@
-# Finds the CUDA toolkit with cuBLASLt, and cuDNN. Shared by the build and by the installed package.
+# Finds the CUDA toolkit with cuBLAS and cuSOLVER, and cuDNN. Shared by the build and by the installed package.
 #
 # in:  vid2vox_imported_scope   GLOBAL where a parent project must see the imported target
 # out: vid2vox_cuda_problem     a sentence, or empty; vid2vox_dependency::cudnn otherwise
@@ -16,8 +16,10 @@ elseif(CUDAToolkit_VERSION VERSION_LESS vid2vox_cuda_lowest)
   set(vid2vox_cuda_problem
     "CUDA toolkit ${CUDAToolkit_VERSION} in ${CUDAToolkit_BIN_DIR} is older than \
 ${vid2vox_cuda_lowest}, the lowest that compiles C++20 as used here")
-elseif(NOT TARGET CUDA::cublasLt)
-  set(vid2vox_cuda_problem "the CUDA toolkit in ${CUDAToolkit_BIN_DIR} has no cuBLASLt library")
+elseif(NOT TARGET CUDA::cublasLt OR NOT TARGET CUDA::cublas)
+  set(vid2vox_cuda_problem "the CUDA toolkit in ${CUDAToolkit_BIN_DIR} has no cuBLAS library")
+elseif(NOT TARGET CUDA::cusolver)
+  set(vid2vox_cuda_problem "the CUDA toolkit in ${CUDAToolkit_BIN_DIR} has no cuSOLVER library")
 elseif(NOT TARGET vid2vox_dependency::cudnn)
   find_path(VID2VOX_CUDNN_INCLUDE_DIR cudnn_version.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
   find_library(VID2VOX_CUDNN_LIBRARY cudnn HINTS ${CUDAToolkit_LIBRARY_DIR})

@@ -3,7 +3,11 @@
 
 enable_language(CUDA)
 
-vid2vox_component(cuda vid2vox CUDA::cudart CUDA::cublasLt vid2vox_dependency::cudnn)
+vid2vox_component(cuda vid2vox CUDA::cudart CUDA::cublasLt CUDA::cublas CUDA::cusolver
+  vid2vox_dependency::cudnn)
+# A program starts with the libraries that it calls only: cuSOLVER, cuBLAS and cuDNN are hundreds of
+# megabytes to map and to relocate.
+target_link_options(vid2vox_cuda INTERFACE LINKER:--as-needed)
 # CMake 3.25 does not know nvcc's option for C++20. nvcc takes it once only, so a target that sets
 # CUDA_STANDARD is left alone.
 target_compile_options(vid2vox_cuda INTERFACE

@@ -17,6 +17,9 @@
 #ifdef VID2VOX_PROGRAMS_HAVE_LAPACK
 #include "vid2vox/encoding/lapack.hpp"
 #endif
+#ifdef VID2VOX_PROGRAMS_HAVE_CUDA
+#include "vid2vox/cuda_ridge.hpp"
+#endif
 
 namespace {
 
@@ -39,6 +42,7 @@ struct Arguments {
   std::string hrf = "none";
   std::string score = "r2";
   std::string memory = "0";
+  std::string device = "cpu";
   std::string engine = "auto";
   std::string out;
   bool no_intercept = false;
@@ -113,9 +117,12 @@ void add_model_options(CLI::App& app, Arguments& a) {
                  "What the process may take in the fit, for example 8G or 500M; 0: no limit. The "
                  "forecast is printed before the work")
       ->capture_default_str();
+  app.add_option("--device", a.device, "Linear algebra on the cpu, or on cuda: an NVIDIA GPU")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
   app.add_option("--engine", a.engine,
-                 "Linear algebra: eigen, lapack (OpenBLAS), or auto: lapack where this program was "
-                 "built with it. The same bits come only from the same engine")
+                 "Linear algebra on the cpu: eigen, lapack (OpenBLAS), or auto: lapack where this "
+                 "program was built with it. The same bits come only from the same engine")
       ->check(CLI::IsMember({"auto", "eigen", "lapack"}))
       ->capture_default_str();
   app.add_flag("--float64", a.job.float64, "Products in double precision (default: single)");
@@ -184,6 +191,15 @@ double parse_bytes(const std::string& text) {
   return value * std::pow(kThousand, static_cast<double>(power));
 }
 
+void choose_gpu() {
+#ifdef VID2VOX_PROGRAMS_HAVE_CUDA
+  encoding::set_ridge_engine(&encoding::cuda_ridge_engine());
+#else
+  throw Error("this build has no CUDA backend", "--device cuda",
+              "configure with VID2VOX_CUDA=ON where a CUDA toolkit is installed, or use the cpu");
+#endif
+}
+
 void choose_engine(const std::string& engine) {
 #ifdef VID2VOX_PROGRAMS_HAVE_LAPACK
   if (engine != "eigen") encoding::set_ridge_engine(&encoding::lapack_ridge_engine());
@@ -211,7 +227,11 @@ void choose_model(Arguments& a) {
                                         : encoding::FoldScore::kCorrelation;
   a.job.intercept = !a.no_intercept;
   a.job.memory = parse_bytes(a.memory);
-  choose_engine(a.engine);
+  if (a.device == "cuda") {
+    choose_gpu();
+  } else {
+    choose_engine(a.engine);
+  }
 }
 
 RidgeData load(const Arguments& a) {

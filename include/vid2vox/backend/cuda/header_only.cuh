@@ -11,6 +11,7 @@
 #include "vid2vox/backend/cuda/codebook_launch.cuh"
 #include "vid2vox/backend/cuda/conv3d_launch.cuh"
 #include "vid2vox/backend/cuda/conv3d_repack_launch.cuh"
+#include "vid2vox/backend/cuda/dense_launch.cuh"
 #include "vid2vox/backend/cuda/embedding_launch.cuh"
 #include "vid2vox/backend/cuda/graph_launch.cuh"
 #include "vid2vox/backend/cuda/loss_launch.cuh"

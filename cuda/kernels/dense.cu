@@ -1,0 +1,1 @@
+#include "vid2vox/backend/cuda/dense_launch.cuh"
