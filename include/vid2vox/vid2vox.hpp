@@ -50,6 +50,7 @@
 #include "vid2vox/encoding/hrf.hpp"
 #include "vid2vox/encoding/leakage.hpp"
 #include "vid2vox/encoding/paired_test.hpp"
+#include "vid2vox/encoding/pca.hpp"
 #include "vid2vox/encoding/reliability.hpp"
 #include "vid2vox/encoding/ridge.hpp"
 #include "vid2vox/encoding/ridge_alphas.hpp"

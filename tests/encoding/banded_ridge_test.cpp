@@ -135,6 +135,9 @@ TEST_CASE("banded ridge leaves out broken targets and refuses what does not fit"
   CHECK_THROWS_AS(model.predict_space(x, 2), Error);
   const std::vector<Eigen::Index> wrong = {3, 5};
   CHECK_THROWS_AS(fit_banded_ridge<double>(x, wrong, y, runs, options), Error);
+  options.ridge.alphas = {1};
+  CHECK_THROWS_AS(fit_banded_ridge<double>(x, sizes, y, runs, options), Error);
+  options.ridge.alphas = {1, 10};
   options.weights = {{1, -1}};
   CHECK_THROWS_AS(fit_banded_ridge<double>(x, sizes, y, runs, options), Error);
   CHECK_THROWS_AS(split_r2<double>({x}, y), Error);

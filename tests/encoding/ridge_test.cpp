@@ -275,6 +275,9 @@ TEST_CASE("many targets: pieces and threads do not change a bit") {
   CHECK(serial.alpha == parallel.alpha);
   CHECK(serial.cv_score == parallel.cv_score);
   CHECK(std::equal(a.data(), a.data() + a.size(), b.data()));
+  RowMatrix<float> some = RowMatrix<float>::Constant(a.rows(), 1500, NAN);
+  serial.predict_some(serial.prepare(problem.x_test), 300, some);
+  CHECK(relative_error(some, RowMatrix<float>(a.middleCols(300, 1500))) < 1e-6);
   const auto expected = direct_ridge<double>(widened(problem.x), column_of<double>(problem.y, 2099),
                                              widened(problem.x_test), serial.alpha[2099]);
   CHECK(relative_error(column_of<double>(a, 2099), expected) < 1e-4);

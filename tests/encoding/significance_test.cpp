@@ -1,5 +1,7 @@
 #include "vid2vox/encoding/significance.hpp"
 
+#include <xtensor/xview.hpp>
+
 #include "support/catch.hpp"
 #include "vid2vox/encoding/scores.hpp"
 
@@ -253,6 +255,20 @@ TEST_CASE("maximum statistic: one target as it is, many corrected for their numb
     }
     CHECK(vid2vox::encoding::max_statistic_p_values(one, of_one, runs, own) ==
           vid2vox::encoding::permutation_p_values(one, of_one, runs, own));
+    // In parts, as of targets that do not fit into memory together.
+    std::vector<double> maxima;
+    std::vector<double> r;
+    for (std::size_t begin = 0; begin < 130; begin += 50) {
+      auto part = xt::range(begin, std::min<std::size_t>(begin + 50, 130));
+      const xt::xtensor<double, 2> some = xt::view(prediction, xt::all(), part);
+      const xt::xtensor<double, 2> of_some = xt::view(target, xt::all(), part);
+      for (const double own_r : vid2vox::encoding::raise_maxima(some, of_some, runs, own, maxima)) {
+        r.push_back(own_r);
+      }
+    }
+    const auto joined = vid2vox::encoding::p_values_of_maxima(maxima, r);
+    CHECK(std::vector<double>(joined.begin(), joined.end() - 1) ==
+          std::vector<double>(corrected.begin(), corrected.end() - 1));
   };
   check(plan);
   check(blocks);

@@ -93,17 +93,24 @@ struct BandedRidge {
     return result;
   }
 
-  /// The part of the prediction that comes from one space: [m, targets], without intercept.
-  [[nodiscard]] RowMatrix<T> predict_space(const MatrixRef<T>& x, std::size_t space) const {
+  /// The part of the prediction that comes from one space: [m, count] of the targets [first, first
+  /// + count), without intercept.
+  [[nodiscard]] RowMatrix<T> predict_space(const MatrixRef<T>& x, std::size_t space,
+                                           Eigen::Index first, Eigen::Index count) const {
+    const SerialEigen serial;
     if (x.cols() != coefficients.rows() || space >= sizes.size()) {
       throw Error("space " + std::to_string(space) + " of features with " +
                       std::to_string(x.cols()) + " columns",
                   "banded ridge", "use the features that it was fitted with");
     }
-    Eigen::Index first = 0;
-    for (std::size_t k = 0; k < space; ++k) first += sizes[k];
-    return detail::parallel_product<T>(Transposed::kNone, x.middleCols(first, sizes[space]),
-                                       coefficients.middleRows(first, sizes[space]));
+    Eigen::Index row = 0;
+    for (std::size_t k = 0; k < space; ++k) row += sizes[k];
+    return detail::parallel_product<T>(Transposed::kNone, x.middleCols(row, sizes[space]),
+                                       coefficients.block(row, first, sizes[space], count));
+  }
+  /// The same of all targets.
+  [[nodiscard]] RowMatrix<T> predict_space(const MatrixRef<T>& x, std::size_t space) const {
+    return predict_space(x, space, 0, coefficients.cols());
   }
 
   [[nodiscard]] RowMatrix<T> predict(const MatrixRef<T>& x) const {
@@ -144,31 +151,60 @@ void check_bands(const MatrixRef<T>& x, std::span<const Eigen::Index> sizes,
                     std::to_string(x.cols()) + ", or weights that do not fit them",
                 "banded ridge", "give the size of each space, and a weight for each");
   }
+  if (options.weights.size() > 1 && options.ridge.alphas.size() < 2) {
+    throw Error("one alpha for " + std::to_string(options.weights.size()) + " candidates",
+                "banded ridge",
+                "give a grid of alphas: candidates are compared by their scores on folds");
+  }
+}
+
+/// Some of the targets of a source, ascending. Whole stretches of columns are read, since single
+/// ones are slow from a file.
+template <class T>
+TargetSource<T> picked_targets(const TargetSource<T>& source,
+                               const std::vector<Eigen::Index>& targets) {
+  return {source.rows, index_of(targets.size()), [&](Eigen::Index first, MutableRef<T> out) {
+            const auto end = targets.begin() + first + out.cols();
+            RowMatrix<T> stretch;
+            for (auto at = targets.begin() + first; at != end;) {
+              const Eigen::Index begin = *at;
+              stretch.resize(source.rows, std::min(out.cols(), *(end - 1) + 1 - begin));
+              source.read(begin, stretch);
+              for (; at != end && *at < begin + stretch.cols(); ++at) {
+                out.col(at - targets.begin() - first) = stretch.col(*at - begin);
+              }
+            }
+          }};
 }
 
 /// Solves the targets of one candidate.
 template <class T>
-void refit_band(const MatrixRef<T>& x, const MatrixRef<T>& y, std::span<const std::size_t> runs,
-                const RidgeOptions& options, std::size_t candidate,
-                const std::vector<Eigen::Index>& targets, BandedRidge<T>& model) {
-  RowMatrix<T> own(y.rows(), index_of(targets.size()));
+void refit_band(const MatrixRef<T>& x, const TargetSource<T>& source,
+                std::span<const std::size_t> runs, const RidgeOptions& options,
+                std::size_t candidate, const std::vector<Eigen::Index>& targets,
+                BandedRidge<T>& model) {
   RidgeOptions given = options;
-  for (std::size_t j = 0; j < targets.size(); ++j) {
-    own.col(index_of(j)) = y.col(targets[j]);
-    given.alpha_of_target.push_back(model.alpha[static_cast<std::size_t>(targets[j])]);
+  for (const Eigen::Index target : targets) {
+    given.alpha_of_target.push_back(model.alpha[static_cast<std::size_t>(target)]);
   }
   const std::vector<double>& weights = model.weights[candidate];
-  const auto fit = fit_ridge<T>(scaled_spaces<T>(x, model.sizes, weights), own, runs, given);
-  RowMatrix<T> solution = fit.weights(0, own.cols());
-  const auto intercepts = fit.intercepts(0, own.cols());
-  Eigen::Index first = 0;
-  for (std::size_t k = 0; k < weights.size(); ++k) {
-    solution.middleRows(first, model.sizes[k]) *= static_cast<T>(std::sqrt(weights[k]));
-    first += model.sizes[k];
-  }
-  for (std::size_t j = 0; j < targets.size(); ++j) {
-    model.coefficients.col(targets[j]) = solution.col(index_of(j));
-    model.intercept[targets[j]] = intercepts[index_of(j)];
+  const auto fit = fit_ridge<T>(scaled_spaces<T>(x, model.sizes, weights),
+                                picked_targets<T>(source, targets), runs, given);
+  constexpr Eigen::Index kPiece = 1024;  // targets whose weights are held beside the fit's
+  for (Eigen::Index begin = 0; begin < index_of(targets.size()); begin += kPiece) {
+    const Eigen::Index count = std::min(kPiece, index_of(targets.size()) - begin);
+    RowMatrix<T> solution = fit.weights(begin, count);
+    const auto intercepts = fit.intercepts(begin, count);
+    Eigen::Index first = 0;
+    for (std::size_t k = 0; k < weights.size(); ++k) {
+      solution.middleRows(first, model.sizes[k]) *= static_cast<T>(std::sqrt(weights[k]));
+      first += model.sizes[k];
+    }
+    for (Eigen::Index j = 0; j < count; ++j) {
+      const Eigen::Index target = targets[static_cast<std::size_t>(begin + j)];
+      model.coefficients.col(target) = solution.col(j);
+      model.intercept[target] = intercepts[j];
+    }
   }
 }
 
@@ -177,26 +213,30 @@ void refit_band(const MatrixRef<T>& x, const MatrixRef<T>& y, std::span<const st
 /// Banded ridge regression by random search (Dupre la Tour et al. 2022): each candidate scales the
 /// feature spaces by the roots of its weights; alphas of each are chosen as `fit_ridge` does; each
 /// target takes the candidate with the best score, the first of those that are equal to rounding,
-/// and is solved again on all rows. x: [n, p], the spaces side by side; sizes: columns of each.
-/// Throws Error as fit_ridge, and for weights or sizes that do not fit.
+/// and is solved again on all rows. x: [n, p], the spaces side by side; sizes: columns of each;
+/// source: y [n, targets], read once or twice for each candidate and once more.
+/// options.ridge.memory bounds each of the fits; beside it are a copy of x, the weights [p,
+/// targets] and the scores [candidates, targets]. Throws Error as fit_ridge, for weights or sizes
+/// that do not fit, and for a single alpha (candidates are compared by their scores on folds).
 template <class T>
 BandedRidge<T> fit_banded_ridge(const MatrixRef<T>& x, std::span<const Eigen::Index> sizes,
-                                const MatrixRef<T>& y, std::span<const std::size_t> run_of_row,
+                                const TargetSource<T>& source,
+                                std::span<const std::size_t> run_of_row,
                                 const BandedOptions& options) {
   detail::check_bands<T>(x, sizes, options);
-  const auto targets = static_cast<std::size_t>(y.cols());
+  const auto targets = static_cast<std::size_t>(source.targets);
   BandedRidge<T> model;
   model.sizes.assign(sizes.begin(), sizes.end());
   model.weights = options.weights;
   model.candidate.assign(targets, 0);
   model.alpha.assign(targets, std::numeric_limits<double>::quiet_NaN());
   model.cv_score.assign(targets, -std::numeric_limits<double>::infinity());
-  model.scores.resize(detail::index_of(options.weights.size()), y.cols());
+  model.scores.resize(detail::index_of(options.weights.size()), source.targets);
   RidgeOptions search = options.ridge;
   search.solve = false;
   for (std::size_t i = 0; i < options.weights.size(); ++i) {
-    const auto fit =
-        fit_ridge<T>(detail::scaled_spaces<T>(x, sizes, options.weights[i]), y, run_of_row, search);
+    const auto fit = fit_ridge<T>(detail::scaled_spaces<T>(x, sizes, options.weights[i]), source,
+                                  run_of_row, search);
     model.flags = fit.flags;
     for (std::size_t j = 0; j < targets; ++j) {
       model.scores(detail::index_of(i), detail::index_of(j)) = fit.cv_score[j];
@@ -209,8 +249,8 @@ BandedRidge<T> fit_banded_ridge(const MatrixRef<T>& x, std::span<const Eigen::In
       if (better) model.cv_score[j] = fit.cv_score[j];
     }
   }
-  model.coefficients = RowMatrix<T>::Zero(x.cols(), y.cols());
-  model.intercept.setConstant(y.cols(), std::numeric_limits<T>::quiet_NaN());
+  model.coefficients = RowMatrix<T>::Zero(x.cols(), source.targets);
+  model.intercept.setConstant(source.targets, std::numeric_limits<T>::quiet_NaN());
   std::map<std::size_t, std::vector<Eigen::Index>> groups;
   for (std::size_t j = 0; j < targets; ++j) {
     if (model.flags[j] == TargetFlag::kFitted) {
@@ -218,9 +258,17 @@ BandedRidge<T> fit_banded_ridge(const MatrixRef<T>& x, std::span<const Eigen::In
     }
   }
   for (const auto& [candidate, group] : groups) {
-    detail::refit_band<T>(x, y, run_of_row, options.ridge, candidate, group, model);
+    detail::refit_band<T>(x, source, run_of_row, options.ridge, candidate, group, model);
   }
   return model;
+}
+
+/// The same with y [n, targets] in memory.
+template <class T>
+BandedRidge<T> fit_banded_ridge(const MatrixRef<T>& x, std::span<const Eigen::Index> sizes,
+                                const MatrixRef<T>& y, std::span<const std::size_t> run_of_row,
+                                const BandedOptions& options) {
+  return fit_banded_ridge<T>(x, sizes, in_memory<T>(y), run_of_row, options);
 }
 
 /// The share of each space in the R2 of a joint prediction, by the product measure (Pratt 1987; as

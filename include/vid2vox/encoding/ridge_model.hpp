@@ -55,22 +55,35 @@ class RidgeModel {
   /// Predictions [m, targets] for features x [m, p]; NaN for targets that were not fitted. Throws
   /// Error when p differs or a value is not finite.
   void predict(const MatrixRef<T>& x, MutableRef<T> out) const {
+    if (out.rows() != x.rows() || out.cols() != targets()) refuse(x);
+    predict_some(prepare(x), 0, out);
+  }
+
+  /// What the predictions of x [m, p] start from, whatever the target: [m, k]. Throws as `predict`.
+  [[nodiscard]] RowMatrix<T> prepare(const MatrixRef<T>& x) const {
     const SerialEigen serial;
-    if (x.cols() != features() || out.rows() != x.rows() || out.cols() != targets()) {
-      throw Error("features of " + std::to_string(x.rows()) + " x " + std::to_string(x.cols()) +
-                      " for a ridge of " + std::to_string(features()) + " features",
-                  "ridge prediction", "use the features and delays that it was fitted with");
-    }
+    if (x.cols() != features()) refuse(x);
     if (!x.allFinite()) {
       throw Error("a value that is not finite among the features", "ridge prediction",
                   "drop such rows first (complete_rows)");
     }
-    const RowMatrix<T> basis = basis_of(x);
-    for_each_piece([&](Eigen::Index first, Eigen::Index count) {
-      auto piece = out.middleCols(first, count);
-      detail::multiply<T>(Transposed::kNone, basis, coefficients_.middleCols(first, count), piece);
-      piece.rowwise() += intercept_.segment(first, count);
-    });
+    return basis_of(x);
+  }
+
+  /// Predictions of the targets [first, first + out.cols()) only, from what `prepare` gave: for
+  /// targets that do not fit into memory together.
+  void predict_some(const MatrixRef<T>& prepared, Eigen::Index first, MutableRef<T> out) const {
+    const SerialEigen serial;
+    parallel_ranges(static_cast<std::size_t>(out.cols()),
+                    detail::target_grain(coefficients_.rows()),
+                    [&](std::size_t begin, std::size_t end) {
+                      const Eigen::Index count = detail::index_of(end - begin);
+                      const Eigen::Index own = first + detail::index_of(begin);
+                      auto piece = out.middleCols(detail::index_of(begin), count);
+                      detail::multiply<T>(Transposed::kNone, prepared,
+                                          coefficients_.middleCols(own, count), piece);
+                      piece.rowwise() += intercept_.segment(own, count);
+                    });
   }
 
   [[nodiscard]] RowMatrix<T> predict(const MatrixRef<T>& x) const {
@@ -124,12 +137,10 @@ class RidgeModel {
   friend class detail::RidgeFit<T>;
   RidgeModel() = default;
 
-  template <class Body>
-  void for_each_piece(const Body& body) const {
-    parallel_ranges(static_cast<std::size_t>(targets()), detail::target_grain(coefficients_.rows()),
-                    [&](std::size_t begin, std::size_t end) {
-                      body(detail::index_of(begin), detail::index_of(end - begin));
-                    });
+  [[noreturn]] void refuse(const MatrixRef<T>& x) const {
+    throw Error("features of " + std::to_string(x.rows()) + " x " + std::to_string(x.cols()) +
+                    " for a ridge of " + std::to_string(features()) + " features",
+                "ridge prediction", "use the features and delays that it was fitted with");
   }
 
   /// What the coefficients multiply: [m, k].

@@ -373,17 +373,18 @@ std::vector<double> permutation_p_values(const xt::xtensor<T, 2>& prediction,
   return p_values;
 }
 
-/// The same, corrected for the number of targets: p = (1 + #{max over targets of r_permuted >= r})
-/// / (1 + permutations), the maximum statistic of Nichols and Holmes (2002). The probability that
-/// any of the targets that are null is below 0.05 is 0.05, whatever their dependence, since a
-/// permutation moves all targets together.
+/// Raises maxima [permutations] to the largest permuted r of each permutation over these targets,
+/// and returns the targets' own r [targets]; NaN for targets that are constant or hold a NaN. For
+/// targets that do not fit into memory together: start with no maxima, call for each part, and give
+/// both to p_values_of_maxima. Throws Error as permutation_p_values.
 template <class T, class Plan>
-std::vector<double> max_statistic_p_values(const xt::xtensor<T, 2>& prediction,
-                                           const xt::xtensor<T, 2>& target,
-                                           std::span<const std::size_t> run_lengths,
-                                           const Plan& plan) {
+std::vector<double> raise_maxima(const xt::xtensor<T, 2>& prediction,
+                                 const xt::xtensor<T, 2>& target,
+                                 std::span<const std::size_t> run_lengths, const Plan& plan,
+                                 std::vector<double>& maxima) {
   constexpr double kNone = -std::numeric_limits<double>::infinity();
   detail::check_permutation(prediction, target, run_lengths, plan);
+  maxima.resize(plan.permutations, kNone);
   const std::size_t targets = target.shape(1);
   const std::size_t pieces = (targets + detail::kPermutedColumns - 1) / detail::kPermutedColumns;
   std::vector<double> observed(targets, std::numeric_limits<double>::quiet_NaN());
@@ -403,17 +404,35 @@ std::vector<double> max_statistic_p_values(const xt::xtensor<T, 2>& prediction,
           }
         });
   });
-  std::vector<double> maxima(plan.permutations, kNone);
   for (std::size_t i = 0; i < largest.size(); ++i) {
     maxima[i % plan.permutations] = std::max(maxima[i % plan.permutations], largest[i]);
   }
+  return observed;
+}
+
+/// p of each target's r [targets] from the largest permuted r of each permutation; NaN stays.
+inline std::vector<double> p_values_of_maxima(std::vector<double> maxima, std::vector<double> r) {
   std::sort(maxima.begin(), maxima.end());
-  for (double& value : observed) {
+  for (double& value : r) {
     if (std::isnan(value)) continue;
     const auto above = maxima.end() - std::lower_bound(maxima.begin(), maxima.end(), value);
-    value = (1 + static_cast<double>(above)) / (1 + static_cast<double>(plan.permutations));
+    value = (1 + static_cast<double>(above)) / (1 + static_cast<double>(maxima.size()));
   }
-  return observed;
+  return r;
+}
+
+/// permutation_p_values corrected for the number of targets: p = (1 + #{max over targets of
+/// r_permuted >= r}) / (1 + permutations), the maximum statistic of Nichols and Holmes (2002). The
+/// probability that any of the targets that are null is below 0.05 is 0.05, whatever their
+/// dependence, since a permutation moves all targets together.
+template <class T, class Plan>
+std::vector<double> max_statistic_p_values(const xt::xtensor<T, 2>& prediction,
+                                           const xt::xtensor<T, 2>& target,
+                                           std::span<const std::size_t> run_lengths,
+                                           const Plan& plan) {
+  std::vector<double> maxima;
+  std::vector<double> r = raise_maxima(prediction, target, run_lengths, plan, maxima);
+  return p_values_of_maxima(std::move(maxima), std::move(r));
 }
 
 /// Adjusted p-values of a set of tests.
