@@ -6,10 +6,13 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+#include <xtensor/xview.hpp>
 
+#include "common/hdf5_targets.hpp"
 #include "common/ridge_job.hpp"
 #include "common/run_main.hpp"
 #include "vid2vox/encoding/ridge.hpp"
@@ -28,6 +31,7 @@ using namespace vid2vox::examples;
 
 struct Arguments {
   std::vector<std::string> features;
+  std::vector<std::vector<std::string>> bands;  // each a name, then a file a run
   std::vector<std::string> targets;
   std::vector<std::size_t> test_runs;
   std::vector<std::string> train_ranges;
@@ -55,8 +59,11 @@ void add_data_options(CLI::App& app, Arguments& a) {
   app.add_option("--features", a.features,
                  "Features, one file a run: npy, npz, tsv(.gz), csv or HDF5; first axis time (TR), "
                  "the rest flattened")
-      ->required()
       ->type_name("FILE");
+  app.add_option("--band", a.bands,
+                 "In place of --features, for each of several feature spaces: its name, then its "
+                 "files, one a run. Banded ridge: each space has its own regularization")
+      ->type_name("NAME FILE");
   app.add_option("--targets", a.targets,
                  "Targets (BOLD) of the same runs in the same order, one row a TR")
       ->required()
@@ -79,6 +86,16 @@ void add_data_options(CLI::App& app, Arguments& a) {
 }
 
 void add_model_options(CLI::App& app, Arguments& a) {
+  app.add_option(
+         "--pca", a.job.pca,
+         "Reduce features to so many principal components, learned on training rows, before "
+         "the delays; of several spaces those that have more columns; 0: do not")
+      ->capture_default_str();
+  app.add_option("--band-candidates", a.job.band_candidates,
+                 "Weights of the feature spaces that are tried: equal ones, the others drawn from "
+                 "Dirichlet distributions; each costs a cross-validation")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--delays", a.delays, "Delays of the features in TR: 2:6, 4 or 2,4,6")
       ->capture_default_str();
   app.add_option("--hrf", a.hrf,
@@ -114,8 +131,9 @@ void add_model_options(CLI::App& app, Arguments& a) {
       ->capture_default_str();
   app.add_flag("--no-intercept", a.no_intercept, "Do not center features and targets");
   app.add_option("--memory", a.memory,
-                 "What the process may take in the fit, for example 8G or 500M; 0: no limit. The "
-                 "forecast is printed before the work")
+                 "What the process may take, for example 8G or 500M; 0: no limit. Targets are then "
+                 "read in parts from npy and HDF5 files, and fitted in groups where they have to "
+                 "be. The forecast is printed before the work")
       ->capture_default_str();
   app.add_option("--device", a.device, "Linear algebra on the cpu, or on cuda: an NVIDIA GPU")
       ->check(CLI::IsMember({"cpu", "cuda"}))
@@ -150,6 +168,9 @@ void add_test_options(CLI::App& app, Arguments& a) {
          "--bootstrap", a.job.bootstrap,
          "Also r_low and r_high: 95% intervals from this many samples of test runs; 0: none")
       ->capture_default_str();
+  app.add_flag("--test-repeats", a.job.test_repeats,
+               "Test runs are responses to one stimulus: scores are of their mean, and ceiling is "
+               "the highest r that their agreement allows (split halves)");
   app.add_option("--fdr", a.job.fdr, "False-discovery rate that counts as significant")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
@@ -234,31 +255,103 @@ void choose_model(Arguments& a) {
   }
 }
 
-RidgeData load(const Arguments& a) {
-  if (a.features.size() != a.targets.size()) {
-    throw Error(
-        fmt::format("{} files of features, {} of targets", a.features.size(), a.targets.size()),
-        "fit_ridge", "give one of each for every run, in the same order");
+/// How many runs there are; checks that all lists of files have as many.
+std::size_t count_runs(const Arguments& a) {
+  if (a.features.empty() == a.bands.empty()) {
+    throw Error(a.bands.empty() ? "no features" : "both --features and --band", "fit_ridge",
+                "give --features, or --band for each feature space");
   }
+  const auto check = [&](std::size_t files, const std::string& what) {
+    if (files == a.targets.size()) return;
+    throw Error(fmt::format("{} files of {}, {} of targets", files, what, a.targets.size()),
+                "fit_ridge", "give one of each for every run, in the same order");
+  };
+  if (a.bands.empty()) check(a.features.size(), "features");
+  for (std::size_t i = 0; i < a.bands.size(); ++i) {
+    check(a.bands[i].size() - 1, "band " + a.bands[i][0]);
+    for (std::size_t k = 0; k < i; ++k) {
+      if (a.bands[k][0] != a.bands[i][0]) continue;
+      throw Error("two of this name", "--band " + a.bands[i][0], "name each feature space");
+    }
+  }
+  return a.targets.size();
+}
+
+/// Features of one run: those of all bands side by side. Notes the bands' columns.
+xt::xtensor<float, 2> load_features(const Arguments& a, std::size_t run,
+                                    std::vector<FeatureBand>& bands) {
+  if (a.bands.empty()) return std::move(io::load_time_series(a.features[run]).values);
+  std::vector<xt::xtensor<float, 2>> parts;
+  std::size_t columns = 0;
+  std::vector<FeatureBand> own;
+  for (const std::vector<std::string>& band : a.bands) {
+    parts.push_back(std::move(io::load_time_series(band[run + 1]).values));
+    if (parts.back().shape(0) != parts[0].shape(0)) {
+      throw Error(fmt::format("{} rows, but {} has {}", parts.back().shape(0), a.bands[0][run + 1],
+                              parts[0].shape(0)),
+                  band[run + 1], "give each band the same rows of a run");
+    }
+    own.push_back({band[0], parts.back().shape(1)});
+    columns += own.back().columns;
+    if (run > 0 && bands[own.size() - 1].columns != own.back().columns) {
+      throw Error(fmt::format("{} columns, but {} has {}", own.back().columns, band[1],
+                              bands[own.size() - 1].columns),
+                  band[run + 1], "give runs with the same columns");
+    }
+  }
+  bands = std::move(own);
+  auto joined = xt::xtensor<float, 2>::from_shape({parts[0].shape(0), columns});
+  std::size_t first = 0;
+  for (const auto& part : parts) {
+    xt::view(joined, xt::all(), xt::range(first, first + part.shape(1))) = part;
+    first += part.shape(1);
+  }
+  return joined;
+}
+
+/// Targets of a run that can be read in parts; none for other kinds of files.
+std::optional<RunTargets> stored_targets(const std::string& path) {
+  auto [file, member] = io::detail::split_member(path);
+  const std::string lower = io::detail::lower_case(file);
+  if (lower.ends_with(".npy")) return npy_targets(file);
+  if (!lower.ends_with(".h5") && !lower.ends_with(".hdf5")) return std::nullopt;
+  if (member.empty()) member = io::detail::only_dataset(file);
+  return hdf5_targets(file, member);
+}
+
+/// Targets of a run: with a limit of memory those of all runs are read in parts, if they can be.
+void load_targets(const Arguments& a, RidgeRun& run, std::vector<std::string>& names) {
+  if (a.job.memory > 0) run.stored = stored_targets(run.targets_name);
+  if (run.stored) return;
+  io::TimeSeries targets = io::load_time_series(run.targets_name);
+  run.targets = std::move(targets.values);
+  names = std::move(targets.names);
+}
+
+RidgeData load(const Arguments& a) {
+  const std::size_t n_runs = count_runs(a);
   const bool ranges = !a.train_ranges.empty() || !a.test_ranges.empty();
-  if (ranges && (a.features.size() > 1 || !a.test_runs.empty())) {
+  if (ranges && (n_runs > 1 || !a.test_runs.empty())) {
     throw Error("--train and --test are for a single file", "fit_ridge",
                 "with several runs choose --test-run");
   }
-  if (a.features.size() == 1 && (a.train_ranges.empty() || a.test_ranges.empty())) {
+  if (n_runs == 1 && (a.train_ranges.empty() || a.test_ranges.empty())) {
     throw Error("one run only", "fit_ridge",
                 "say which rows train and test (--train 0:75 --test 75:150), or give more runs");
   }
   std::vector<RidgeRun> runs;
   std::vector<std::string> names;
-  for (std::size_t i = 0; i < a.features.size(); ++i) {
-    io::TimeSeries targets = io::load_time_series(a.targets[i]);
-    if (i == 0) names = std::move(targets.names);
-    runs.push_back({std::move(io::load_time_series(a.features[i]).values),
-                    std::move(targets.values), a.features[i], a.targets[i]});
-    const std::size_t cut = match_rows(runs.back(), a.truncate);
-    fmt::print("run {}: {} rows, {} features, {} targets{}\n", i + 1, runs.back().features.shape(0),
-               runs.back().features.shape(1), runs.back().targets.shape(1),
+  std::vector<FeatureBand> bands;
+  for (std::size_t i = 0; i < n_runs; ++i) {
+    runs.push_back({.features = load_features(a, i, bands),
+                    .targets = {},
+                    .features_name = a.bands.empty() ? a.features[i] : a.bands[0][i + 1],
+                    .targets_name = a.targets[i]});
+    RidgeRun& run = runs.back();
+    load_targets(a, run, names);
+    const std::size_t cut = match_rows(run, a.truncate);
+    fmt::print("run {}: {} rows, {} features, {} targets{}\n", i + 1, run.features.shape(0),
+               run.features.shape(1), run.target_columns(),
                cut > 0 ? fmt::format(" ({} rows cut)", cut) : "");
   }
   std::vector<std::size_t> test_runs;
@@ -266,8 +359,9 @@ RidgeData load(const Arguments& a) {
     if (run == 0) throw Error("run 0", "--test-run", "runs count from 1");
     test_runs.push_back(run - 1);
   }
-  if (test_runs.empty()) test_runs.push_back(a.features.size() - 1);
+  if (test_runs.empty()) test_runs.push_back(n_runs - 1);
   RidgeData data = join_runs(std::move(runs), test_runs, std::move(names));
+  data.bands = std::move(bands);
   if (ranges) {
     data.segments.clear();
     for (const std::string& text : a.train_ranges) {

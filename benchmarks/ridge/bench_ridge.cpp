@@ -17,7 +17,7 @@
 #include <xtensor/xadapt.hpp>
 #include <xtensor/xtensor.hpp>
 
-#include "common/npy_targets.hpp"
+#include "common/ridge_targets.hpp"
 #include "support/case.hpp"
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/encoding/ridge.hpp"
@@ -90,7 +90,7 @@ int run(int argc, char** argv) {
   encoding::TargetSource<float> targets;
   if (folder != nullptr) {
     data.x = load(fs::path(folder) / "x.npy");
-    targets = examples::npy_targets((fs::path(folder) / "y.npy").string());
+    targets = examples::whole_run(examples::npy_targets((fs::path(folder) / "y.npy").string()));
     if (memory == nullptr) data.y = load(fs::path(folder) / "y.npy");
   } else {
     data = {draw(std::stol(argv[1]), std::stol(argv[2]), "x"),

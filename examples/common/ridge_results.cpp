@@ -37,14 +37,19 @@ void write_ridge_results(const std::filesystem::path& folder, const RidgeJobResu
   io::AtomicFile scores(folder / "scores.csv");
   std::string head = "target,r,r2,alpha,p,q,flag";
   std::vector<const std::vector<double>*> further;
-  const auto add = [&](const char* name, const std::vector<double>& values) {
+  const auto add = [&](const std::string& name, const std::vector<double>& values) {
     if (values.empty()) return;
-    head += std::string(",") + name;
+    head += "," + csv_cell(name);
     further.push_back(&values);
   };
   add("p_max", result.p_max);
   add("r_low", result.r_low);
   add("r_high", result.r_high);
+  add("ceiling", result.ceiling);
+  for (const BandScores& band : result.bands) {
+    add("r2_" + band.name, band.r2);
+    add("weight_" + band.name, band.weight);
+  }
   scores.write(head + "\n");
   for (std::size_t j = 0; j < result.r.size(); ++j) {
     std::string line = fmt::format("{},{:.9g},{:.9g},{:.9g},{:.9g},{:.9g},{}",

@@ -25,7 +25,7 @@ void copy_rows(const Array& source, Array& target, std::size_t row) {
 
 std::size_t match_rows(RidgeRun& run, bool truncate) {
   const std::size_t n_features = run.features.shape(0);
-  const std::size_t n_targets = run.targets.shape(0);
+  const std::size_t n_targets = run.target_rows();
   if (n_features == n_targets) return 0;
   if (!truncate) {
     throw Error(fmt::format("{} rows, but {} has {}", n_features, run.targets_name, n_targets),
@@ -33,7 +33,11 @@ std::size_t match_rows(RidgeRun& run, bool truncate) {
   }
   const std::size_t rows = std::min(n_features, n_targets);
   if (n_features > rows) cut_rows(run.features, rows);
-  if (n_targets > rows) cut_rows(run.targets, rows);
+  if (run.stored) {
+    run.stored->rows = rows;
+  } else if (n_targets > rows) {
+    cut_rows(run.targets, rows);
+  }
   return std::max(n_features, n_targets) - rows;
 }
 
@@ -43,15 +47,19 @@ RidgeData join_runs(std::vector<RidgeRun> runs, const std::vector<std::size_t>& 
   std::size_t n = 0;
   RidgeData data;
   for (const RidgeRun& run : runs) {
-    const auto check = [](const Array& values, const Array& first, const std::string& name,
+    const auto check = [](std::size_t columns, std::size_t first, const std::string& name,
                           const std::string& first_name) {
-      if (values.shape(1) == first.shape(1)) return;
-      throw Error(
-          fmt::format("{} columns, but {} has {}", values.shape(1), first_name, first.shape(1)),
-          name, "give runs with the same columns");
+      if (columns == first) return;
+      throw Error(fmt::format("{} columns, but {} has {}", columns, first_name, first), name,
+                  "give runs with the same columns");
     };
-    check(run.features, runs[0].features, run.features_name, runs[0].features_name);
-    check(run.targets, runs[0].targets, run.targets_name, runs[0].targets_name);
+    check(run.features.shape(1), runs[0].features.shape(1), run.features_name,
+          runs[0].features_name);
+    if (run.stored.has_value() != runs[0].stored.has_value()) {
+      throw Error("its targets can be read in parts, those of other runs cannot, or the reverse",
+                  run.targets_name, "give the targets of all runs in one kind of file");
+    }
+    check(run.target_columns(), runs[0].target_columns(), run.targets_name, runs[0].targets_name);
     const std::size_t length = run.features.shape(0);
     data.run_lengths.push_back(length);
     data.segments.push_back({n, n + length, false});
@@ -65,12 +73,17 @@ RidgeData join_runs(std::vector<RidgeRun> runs, const std::vector<std::size_t>& 
     data.segments[test_run].test = true;
   }
   data.features = Array::from_shape({n, runs[0].features.shape(1)});
-  data.targets = Array::from_shape({n, runs[0].targets.shape(1)});
+  const bool stored = runs[0].stored.has_value();
+  data.targets = Array::from_shape({stored ? 0 : n, runs[0].target_columns()});
   data.target_names = std::move(target_names);
   std::size_t row = 0;
   for (RidgeRun& run : runs) {
     copy_rows(run.features, data.features, row);
-    copy_rows(run.targets, data.targets, row);
+    if (stored) {
+      data.stored.push_back(std::move(*run.stored));
+    } else {
+      copy_rows(run.targets, data.targets, row);
+    }
     row += run.features.shape(0);
     run = RidgeRun{};
   }

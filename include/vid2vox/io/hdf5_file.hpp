@@ -152,18 +152,31 @@ class Hdf5Dataset {
   /// Rows first .. first+count-1 of the first axis. out: exactly their values, converted to T.
   template <class T>
   void read_rows(hsize_t first, hsize_t count, std::span<T> out) const {
-    const detail::Hdf5Lock lock;
     std::vector<hsize_t> start(shape_.size(), 0);
     std::vector<hsize_t> extent = shape_;
     start.at(0) = first;
     extent[0] = count;
+    read_block(start, extent, out);
+  }
+
+  /// The block of this extent [one for each axis] from `start` on. out: exactly its values,
+  /// converted to T.
+  template <class T>
+  void read_block(const std::vector<hsize_t>& start, const std::vector<hsize_t>& extent,
+                  std::span<T> out) const {
+    const detail::Hdf5Lock lock;
+    bool inside = start.size() == shape_.size() && extent.size() == shape_.size();
     std::uint64_t values = 1;
-    for (const hsize_t e : extent) values = checked_product(values, e, where_);
-    if (values != out.size() || first > shape_[0] || count > shape_[0] - first) {
-      throw Error("rows " + std::to_string(first) + " to " + std::to_string(first + count) +
-                      " (excluded) of " + shape_text() + " do not fill " +
-                      std::to_string(out.size()) + " values",
-                  where_, "ask for rows that exist");
+    for (std::size_t axis = 0; inside && axis < shape_.size(); ++axis) {
+      values = checked_product(values, extent[axis], where_);
+      inside = start[axis] <= shape_[axis] && extent[axis] <= shape_[axis] - start[axis];
+    }
+    if (!inside || values != out.size()) {
+      const hsize_t first = start.empty() ? 0 : start[0];
+      throw Error("rows " + std::to_string(first) + " to " +
+                      std::to_string(first + (extent.empty() ? 0 : extent[0])) + " (excluded) of " +
+                      shape_text() + " do not fill " + std::to_string(out.size()) + " values",
+                  where_, "ask for rows and columns that exist");
     }
     if (values == 0) return;
     const detail::Hdf5SpaceHandle source(H5Dget_space(dataset_.id()), "no dataspace", where_,
