@@ -1,8 +1,10 @@
 #include "common/ridge_job.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <sstream>
+#include <xtensor/xmanipulation.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_data.hpp"
@@ -120,6 +122,92 @@ TEST_CASE("float64 and float32 agree, a seed repeats its p-values") {
   options.float64 = true;
   const auto twice = run_job(make_data(), options);
   for (std::size_t j = 0; j < 8; ++j) CHECK(single.r[j] == Approx(twice.r[j]).margin(1e-4));
+}
+
+TEST_CASE("little memory fits targets in groups, which score as all together do") {
+  constexpr std::size_t kTargets = 6000;
+  const auto run_in = [](double memory, std::vector<std::string>& said) {
+    std::vector<RidgeRun> runs;
+    for (std::uint64_t seed = 10; seed < 14; ++seed) runs.push_back(make_run(seed, 20, kTargets));
+    auto options = job_options();
+    options.permutations = 20;
+    options.max_statistic = true;
+    options.zscore_targets = true;
+    options.memory = memory;
+    options.say = [&](const std::string& line) { said.push_back(line); };
+    return run_job(join_runs(std::move(runs), {2, 3}, {}), options);
+  };
+  const auto says = [](const std::vector<std::string>& said, const std::string& words) {
+    return std::any_of(said.begin(), said.end(), [&](const std::string& line) {
+      return line.find(words) != std::string::npos;
+    });
+  };
+  std::vector<std::string> said;
+  const auto whole = run_in(0, said);
+  CHECK_FALSE(says(said, "targets at a time"));
+  double memory = whole.summary["forecast_bytes"];
+  constexpr double kStep = 2.5e5;
+  for (RidgeJobResult some; memory > 0; memory -= kStep) {
+    said.clear();
+    REQUIRE_NOTHROW(some = run_in(memory, said));
+    if (!says(said, "targets at a time")) continue;
+    CHECK(some.summary["forecast_bytes"].get<double>() <= memory);
+    CHECK(some.flag == whole.flag);
+    std::size_t other_alpha = 0;
+    for (std::size_t j = 0; j < kTargets; ++j) {
+      if (some.alpha[j] != whole.alpha[j]) {  // a tie to rounding
+        ++other_alpha;
+        continue;
+      }
+      REQUIRE(some.r[j] == Approx(whole.r[j]).margin(1e-4));
+      REQUIRE(some.p_max[j] == Approx(whole.p_max[j]).margin(0.05));
+    }
+    CHECK(other_alpha < kTargets / 1000);
+    return;
+  }
+  FAIL("targets were never fitted in groups");
+}
+
+TEST_CASE("targets in Fortran's order are read by columns") {
+  const vid2vox::testing::TemporaryFolder folder;
+  const Array values = make_run(3, 4).targets;  // [120, 8]
+  const auto path = folder.path() / "y.npy";
+  vid2vox::io::save_npy(path, xt::transpose(values));
+  std::string bytes = text_of(path);
+  const auto put = [&](const std::string& old, const std::string& now) {
+    bytes.replace(bytes.find(old), now.size(), now);
+  };
+  put("False, 'shape': (8, 120)", "True,  'shape': (120, 8)");
+  std::ofstream(path, std::ios::binary) << bytes;
+  const RunTargets stored = npy_targets(path.string());
+  REQUIRE(stored.rows == 120);
+  REQUIRE(stored.columns == 8);
+  vid2vox::encoding::RowMatrix<float> part(20, 3);
+  part.setConstant(NAN);
+  stored.read(50, 4, part);
+  for (Eigen::Index i = 0; i < 20; ++i) {
+    for (Eigen::Index j = 0; j < 3; ++j) CHECK(part(i, j) == values(50 + i, 4 + j));
+  }
+}
+
+TEST_CASE("components are learned from training rows, whatever the others hold") {
+  auto options = job_options();
+  options.pca = 2;
+  options.keep_weights = true;
+  const auto before = run_job(make_data(), options);
+  CHECK(before.weights.shape(0) == 2 * 3);
+  RidgeData changed = make_data();
+  for (std::size_t row = 3 * kRows; row < 4 * kRows; ++row) changed.features(row, 1) *= 9;
+  changed.features(17, 2) = NAN;  // a dropped TR of training
+  changed.features(3 * kRows + 17, 2) = NAN;
+  const auto after = run_job(std::move(changed), options);
+  CHECK(after.summary["rows_without_features"] == 6);
+  RidgeData dropped = make_data();
+  dropped.features(17, 2) = NAN;
+  const auto expected = run_job(std::move(dropped), options);
+  CHECK((after.weights == expected.weights));
+  CHECK(after.summary["pca"] == expected.summary["pca"]);
+  CHECK(after.summary["pca"] != before.summary["pca"]);
 }
 
 TEST_CASE("dropped TRs and missing targets leave their rows, and are counted") {
