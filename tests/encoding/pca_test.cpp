@@ -1,5 +1,7 @@
 #include "vid2vox/encoding/pca.hpp"
 
+#include <Eigen/SVD>
+#include <limits>
 #include <numeric>
 
 #include "ridge_cases.hpp"
@@ -28,21 +30,24 @@ RowMatrix<double> falling(Eigen::Index n, Eigen::Index p, double factor) {
   return (left * right.transpose()).array() + 3;
 }
 
-/// The whole decomposition, in precision T, by Eigen.
-template <class T>
+/// The whole decomposition by Eigen's SVD, of the triangular factor.
 struct Whole {
-  explicit Whole(const RowMatrix<T>& x) {
-    const RowMatrix<T> centered = x.rowwise() - x.colwise().mean();
-    const Eigen::BDCSVD<Eigen::Matrix<T, -1, -1>> svd(centered,
-                                                      Eigen::ComputeThinU | Eigen::ComputeThinV);
-    values = svd.singularValues().template cast<double>();
-    vectors = svd.matrixV().template cast<double>().transpose();
+  explicit Whole(const RowMatrix<double>& x) {
+    const RowMatrix<double> centered = x.rowwise() - x.colwise().mean();
+    const bool tall = x.rows() >= x.cols();
+    RowMatrix<double> basis = tall ? centered : RowMatrix<double>(centered.transpose());
+    const RowMatrix<double> r = vid2vox::encoding::detail::orthonormalize(basis);
+    const Eigen::JacobiSVD<Eigen::MatrixXd, Eigen::NoQRPreconditioner> svd(
+        r, Eigen::ComputeFullU | Eigen::ComputeFullV);
+    values = svd.singularValues();
+    vectors = tall ? RowMatrix<double>(svd.matrixV().transpose())
+                   : RowMatrix<double>((basis * svd.matrixU()).transpose());
     for (Eigen::Index i = 0; i < vectors.rows(); ++i) {
       Eigen::Index largest = 0;
       vectors.row(i).cwiseAbs().maxCoeff(&largest);
       if (vectors(i, largest) < 0) vectors.row(i) *= -1;
     }
-    total = centered.template cast<double>().squaredNorm();
+    total = centered.squaredNorm();
   }
   Eigen::VectorXd values;
   RowMatrix<double> vectors;
@@ -50,7 +55,7 @@ struct Whole {
 };
 
 template <class T>
-double error_of(const Pca<T>& pca, const Whole<double>& whole) {
+double error_of(const Pca<T>& pca, const Whole& whole) {
   double worst = 0;
   for (Eigen::Index i = 0; i < pca.components.rows(); ++i) {
     const auto own = static_cast<std::size_t>(i);
@@ -68,12 +73,13 @@ TEST_CASE("with as many directions as rows or features the components are exact"
   for (const auto& [n, p] : {std::pair<Eigen::Index, Eigen::Index>{300, 7}, {9, 280}, {40, 40}}) {
     CAPTURE(n, p);
     const RowMatrix<double> x = falling(n, p, 0.8);
-    const Whole<double> whole(x);
+    const Whole whole(x);
     const auto most = static_cast<std::size_t>(std::min(n, p));
     // One less than the rows: centered rows have no more.
     const std::size_t k = most - 1;
     const auto pca = fit_pca<double>(x, all_rows(n), {.components = k, .oversampling = 1});
-    CHECK(error_of(pca, whole) < 1e-12);
+    // Of eigenvectors of squares: their rounding over the smallest singular value, 1e-4 here.
+    CHECK(error_of(pca, whole) < 1e-11);
     for (std::size_t i = 0; i < k; ++i) {
       const double square = std::pow(whole.values[static_cast<Eigen::Index>(i)], 2);
       CHECK(pca.explained_variance[i] == Approx(square / static_cast<double>(n - 1)));
@@ -91,7 +97,7 @@ TEST_CASE("with as many directions as rows or features the components are exact"
 
 TEST_CASE("few components of a falling spectrum are those of the whole decomposition") {
   const RowMatrix<double> x = falling(500, 300, 0.7);
-  const Whole<double> whole(x);
+  const Whole whole(x);
   const auto pca = fit_pca<double>(x, all_rows(500), {.components = 6});
   CHECK(error_of(pca, whole) < 1e-10);
   // Without iterations and further directions it is a sketch: the search is what makes it good.
@@ -103,20 +109,15 @@ TEST_CASE("few components of a falling spectrum are those of the whole decomposi
         pca.components);
 }
 
-TEST_CASE("float32 features lose no more than a float32 decomposition does") {
+TEST_CASE("float32 features give the components of float64 to float32's rounding") {
   for (const auto& [n, p] : {std::pair<Eigen::Index, Eigen::Index>{2500, 60}, {60, 2500}}) {
     CAPTURE(n, p);
     const RowMatrix<float> x = falling(n, p, 0.8).cast<float>();
-    const Whole<double> whole(x.cast<double>());
-    const Whole<float> naive(x);
+    const Whole whole(x.cast<double>());
     const auto pca = fit_pca<float>(x, all_rows(n), {.components = 10});
-    double allowed = 0;
-    for (Eigen::Index i = 0; i < 10; ++i) {
-      allowed = std::max(allowed, std::abs(naive.values[i] - whole.values[i]));
-      allowed =
-          std::max(allowed, whole.values[i] * (naive.vectors.row(i) - whole.vectors.row(i)).norm());
-    }
-    CHECK(error_of(pca, whole) <= 2 * allowed / whole.values[0]);
+    // Storing the result in float32 costs up to half a unit of each entry; allowed are 4, since
+    // components are a product of features that were rounded when centered.
+    CHECK(error_of(pca, whole) <= 4 * std::numeric_limits<float>::epsilon());
   }
 }
 

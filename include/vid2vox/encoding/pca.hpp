@@ -1,7 +1,6 @@
 #pragma once
 
 #include <Eigen/QR>
-#include <Eigen/SVD>
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -168,18 +167,23 @@ Pca<T> fit_pca(const MatrixRef<T>& x, std::span<const std::size_t> rows,
     right = centered.times(left, true);  // (Q'X)'
     triangle = detail::orthonormalize(right);
   }
-  // X is Q R' V' in the basis: R' = U S W', and the components are V W.
-  const Eigen::BDCSVD<Eigen::MatrixXd> svd(triangle, Eigen::ComputeThinU);
+  // X is Q R' V' in the basis: with the eigenvectors A of R R', the components are V A, and their
+  // singular values the lengths of R'A.
+  const detail::Eigenpairs pairs =
+      detail::decompose(detail::parallel_product<double>(Transposed::kRight, triangle, triangle));
   const Eigen::Index k = detail::index_of(options.components);
-  const RowMatrix<double> directions = detail::parallel_product<double>(
-      Transposed::kNone, right, RowMatrix<double>(svd.matrixU().leftCols(k)));
+  const RowMatrix<double> turn = pairs.vectors.bottomRows(k).colwise().reverse();  // descending
+  const RowMatrix<double> lengths =
+      detail::parallel_product<double>(Transposed::kNone, turn, triangle);
+  const RowMatrix<double> directions =
+      detail::parallel_product<double>(Transposed::kRight, right, turn);
   result.components.resize(k, p);
   for (Eigen::Index i = 0; i < k; ++i) {
     Eigen::Index largest = 0;
     directions.col(i).cwiseAbs().maxCoeff(&largest);
     const double sign = directions(largest, i) < 0 ? -1 : 1;
     result.components.row(i) = (sign * directions.col(i)).transpose().template cast<T>();
-    const double value = svd.singularValues()[i];
+    const double value = lengths.row(i).norm();
     result.singular_values.push_back(value);
     result.explained_variance.push_back(value * value / (n - 1));
     result.explained_variance_ratio.push_back(value * value / total);
