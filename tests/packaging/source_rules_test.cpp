@@ -58,7 +58,7 @@ std::string folder_of(const std::string& header) {  // "vid2vox/core/error.hpp" 
 /// Headers of the CUDA toolkit, cuBLAS and cuDNN.
 bool of_cuda_toolkit(const std::string& included) {
   static const std::regex kNames(
-      R"((cuda|cublas|cudnn|nccl|mma|cooperative_groups)[A-Za-z0-9_]*\.h)");
+      R"((cuda|cublas|cusolver|cudnn|nccl|mma|cooperative_groups)[A-Za-z0-9_]*\.h)");
   return std::regex_match(included, kNames);
 }
 
