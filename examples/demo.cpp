@@ -161,9 +161,9 @@ int main(int argc, char** argv) {
   a.pipeline.gpt_batch = 2;
   a.pipeline.t_max = 500;
   a.pipeline.seed = 1;
-  a.pipeline.layer = "attn_stack.attn_nets.0";
+  a.pipeline.layer = "resnet";
   a.pipeline.pooling = Pooling::kGrid;
-  a.pipeline.feature_stride = 8;
+  a.pipeline.feature_stride = 4;
   app.add_option("--out", a.out, "Folder of everything that is made")->capture_default_str();
   app.add_option("--runs", a.runs, "Runs of the game; the last two are held out")
       ->check(CLI::Range(3, 100))

@@ -26,7 +26,7 @@ struct Arguments {
   VideoArguments frames;
   double tr_s = 0;
   std::size_t n_tr = 0;
-  int stride = 16;
+  std::optional<int> stride;
 };
 
 void extract(const Arguments& a) {
@@ -38,10 +38,9 @@ void extract(const Arguments& a) {
   const double seconds = static_cast<double>(video->frame_count(0)) / video->frame_rate();
   const std::size_t n_tr = a.n_tr > 0 ? a.n_tr : encoding::sample_count(seconds, a.tr_s);
   timer.start("features");
-  const FeatureJob job{.gpt = a.gpt,
-                       .clips = io::ClipSet(video, {.frames = jobs.clip().t, .stride = a.stride}),
-                       .layer = a.layer,
-                       .pooling = pooling_of(a.pooling)};
+  FeatureJob job = feature_job(a.gpt, jobs, video, 0, a.stride.value_or(jobs.clip().t));
+  job.layer = a.layer;
+  job.pooling = pooling_of(a.pooling);
   const auto features = run_features(jobs, job, n_tr, window);
   timer.start("writing");
   io::save_npy(a.out, features.values);
@@ -89,9 +88,10 @@ int main(int argc, char** argv) {
       ->type_name("FIRST:LAST");
   app.add_option("--n-tr", a.n_tr, "Rows to write (0: as many as the video lasts)")
       ->capture_default_str();
-  app.add_option("--stride", a.stride, "Frames from the start of one clip to that of the next")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  app.add_option("--stride", a.stride,
+                 "Frames from the start of one clip to that of the next: a divisor or multiple of "
+                 "a clip's length (default: that length)")
+      ->check(CLI::PositiveNumber);
   a.frames.add_to(app);
   app.add_option("--out", a.out, "features.npy: float32 [TR, features]")
       ->required()

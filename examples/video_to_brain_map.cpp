@@ -110,8 +110,8 @@ void add_model_options(CLI::App& app, Arguments& a) {
       ->capture_default_str();
   app.add_option(
          "--feature-stride", p.feature_stride,
-         "Frames from the start of one clip with features to that of the next; has to divide "
-         "the clip's length")
+         "Frames from the start of one clip with features to that of the next: a divisor or "
+         "multiple of the clip's length")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--fdr", p.ridge.fdr, "False-discovery rate of the map")->capture_default_str();

@@ -212,12 +212,9 @@ class Pipeline {
   }
 
   [[nodiscard]] xt::xtensor<float, 2> extract(std::size_t run) const {
-    const FeatureJob job{
-        .gpt = gpt_folder(o_.out),
-        .clips = io::ClipSet(o_.frames, {.frames = o_.jobs->clip().t, .stride = o_.feature_stride},
-                             std::vector<std::size_t>{run}),
-        .layer = o_.layer,
-        .pooling = o_.pooling};
+    FeatureJob job = feature_job(gpt_folder(o_.out), *o_.jobs, o_.frames, run, o_.feature_stride);
+    job.layer = o_.layer;
+    job.pooling = o_.pooling;
     auto aligned =
         run_features(*o_.jobs, job, o_.bold[run].values.shape(0), parse_window(o_.window, o_.tr_s));
     fmt::print("{}: {}\n", o_.frames->run_name(run), encoding::describe(aligned));
@@ -285,19 +282,28 @@ void write_model_pictures(const PipelineOptions& options, std::size_t run, std::
                       {loss_panel(vqvae_folder(options.out) / "loss.csv", "VQ-VAE", true),
                        loss_panel(gpt_folder(options.out) / "loss.csv", "GPT", false)},
                       2);
-  const auto& frames = *options.frames;
+  const io::FrameSource& frames = *options.frames;
   const auto length = static_cast<std::size_t>(options.jobs->clip().t);
-  const std::size_t moments = std::min(count, frames.frame_count(run) / (2 * length));
-  if (moments == 0) return;
+  const std::size_t clips = frames.frame_count(run) / length;
+  if (clips < 2) return;
+  // Each clip of a moment is predicted from the true one before it.
+  const std::size_t shown =
+      clips_in_a_row(options.jobs->clip().t, frames.frame_rate(), (clips - 1) * length);
+  const std::size_t moments = std::min(count, (clips - 1) / shown);
   std::vector<std::vector<std::vector<std::uint8_t>>> rows;
   for (std::size_t i = 0; i < moments; ++i) {
-    std::vector<std::vector<std::uint8_t>> row(2);
-    const std::size_t first = (2 * i + 1) * (frames.frame_count(run) - 2 * length) / (2 * moments);
-    for (std::size_t part = 0; part < 2; ++part) {
-      row[part].resize(length * frames.frame_bytes());
-      frames.read_frames(run, first + part * length, length, row[part]);
+    const std::size_t first = (2 * i + 1) * (clips - 1 - shown) / (2 * moments);
+    std::vector<std::vector<std::uint8_t>> row(3);
+    std::vector<std::uint8_t> pair(2 * length * frames.frame_bytes());
+    const std::span<const std::uint8_t> context = std::span(pair).first(pair.size() / 2);
+    const std::span<const std::uint8_t> truth = std::span(pair).last(pair.size() / 2);
+    for (std::size_t clip = first; clip < first + shown; ++clip) {
+      frames.read_frames(run, clip * length, 2 * length, pair);
+      const auto prediction = options.jobs->predict_forced(gpt_folder(options.out), context, truth);
+      row[0].insert(row[0].end(), context.begin(), context.end());
+      row[1].insert(row[1].end(), truth.begin(), truth.end());
+      row[2].insert(row[2].end(), prediction.begin(), prediction.end());
     }
-    row.push_back(options.jobs->predict_forced(gpt_folder(options.out), row[0], row[1]));
     rows.push_back(std::move(row));
   }
   write_prediction(options.out / "prediction.gif", options.jobs->clip(), frames.frame_rate(), rows);

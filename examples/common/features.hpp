@@ -1,15 +1,38 @@
 #pragma once
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/model_jobs.hpp"
 #include "vid2vox/encoding/alignment.hpp"
 
 namespace vid2vox::examples {
+
+/// Features for clips that begin `stride` frames apart, each with the clip before it: where a
+/// stride is longer than a clip, the clips between are only there to come before.
+inline FeatureJob feature_job(const std::filesystem::path& gpt, const ModelJobs& jobs,
+                              std::shared_ptr<const io::FrameSource> source, std::size_t run,
+                              int stride) {
+  const int length = jobs.clip().t;
+  if (length % stride != 0 && stride % length != 0) {
+    throw Error(fmt::format("{} frames are no divisor or multiple of a clip's {}", stride, length),
+                "the stride of the clips with features", "choose another");
+  }
+  return {.gpt = gpt,
+          .clips =
+              io::ClipSet(std::move(source), {.frames = length, .stride = std::min(stride, length)},
+                          std::vector<std::size_t>{run}),
+          .layer = "",
+          .every = static_cast<std::size_t>(std::max(1, stride / length))};
+}
 
 /// Features of one run on the BOLD's clock: teacher-forced activations of a layer, averaged over
 /// the clips in each TR's window. n_tr: rows of the result.

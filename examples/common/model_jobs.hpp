@@ -61,6 +61,7 @@ struct FeatureJob {
   io::ClipSet clips;          // of one run
   std::string layer;
   Pooling pooling = Pooling::kTokens;
+  std::size_t every = 1;  // of the clips that follow another, every so many give features
 };
 
 /// Gets the clip that the features belong to and its features.

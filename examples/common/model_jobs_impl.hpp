@@ -253,10 +253,15 @@ class PresetJobs final : public ModelJobs {
     ForcedPass pass;
     DeviceArray<ThePolicy, T> previous(TheGpt::kCodes.size());
     std::vector<float> values;
-    for (const auto& [before, after] : encoded.pairs) {
+    for (std::size_t pair = 0; pair < encoded.pairs.size(); pair += job.every) {
+      const auto& [before, after] = encoded.pairs[pair];
       stop_if_interrupted("features");
       codec.embed(encoded.clip(before), previous.data());
-      pass.run(model, codec, previous.data(), encoded.clip(after));
+      if (job.layer == TheGpt::kMemoryLayer) {
+        pass.run_memory(model, previous.data());
+      } else {
+        pass.run(model, codec, previous.data(), encoded.clip(after));
+      }
       const auto feature = TheGpt::feature(job.layer, 1, pass.memory.saved.data());
       const Buffer<A> activations = to_host<ThePolicy>(feature.shape.size(), feature.values);
       pool(activations.data(), feature.shape, job.pooling, values);
@@ -272,6 +277,9 @@ class PresetJobs final : public ModelJobs {
     DeviceArray<ThePolicy, T> logits{TheGpt::kTokens * TheGpt::kClasses};
     DeviceArray<ThePolicy, std::int32_t> next{TheGpt::kTokens};
 
+    void run_memory(State& model, const T* previous) {
+      TheGpt::forward_memory(memory.context, model.state(), previous, memory.saved.data());
+    }
     /// previous: embeddings on the device; codes: of the clip after, on the host.
     void run(State& model, Codec& codec, const T* previous, std::span<const std::int32_t> codes) {
       ops::Memory<typename ThePolicy::device>::upload(codes.size(), codes.data(), next.data());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -12,35 +13,57 @@
 
 namespace vid2vox::examples {
 
-/// Frames [n, h, w, 3] of a clip as a panel.
-inline report::ClipPanel frames_panel(const char* caption, std::span<const std::uint8_t> frames,
-                                      Extent3 clip) {
-  return {.caption = caption,
-          .frames = frames,
-          .frame_count = clip.t,
-          .height = clip.h,
-          .width = clip.w};
+/// How long a picture of clips should last, seconds: clips of a few frames follow each other.
+inline constexpr double kShown_s = 2.5;
+
+/// Clips of `length` frames that follow each other for kShown_s, but in `available` frames.
+inline std::size_t clips_in_a_row(int length, double frame_rate, std::size_t available) {
+  const auto wanted = static_cast<std::size_t>(std::ceil(kShown_s * frame_rate / length));
+  return std::clamp<std::size_t>(available / static_cast<std::size_t>(length), 1, wanted);
 }
 
-/// Up to four clips above what the VQ-VAE makes of them, spread over the set.
+/// Frames [n, h, w, 3] of a size as a panel.
+inline report::ClipPanel frames_panel(const char* caption, std::span<const std::uint8_t> frames,
+                                      Extent3 size) {
+  constexpr std::size_t kColors = 3;
+  const auto bytes = static_cast<std::size_t>(size.h) * static_cast<std::size_t>(size.w) * kColors;
+  return {.caption = caption,
+          .frames = frames,
+          .frame_count = static_cast<int>(frames.size() / bytes),
+          .height = size.h,
+          .width = size.w};
+}
+
+/// The frames of clips that follow each other from the set's clip `first` on, as far as the run has
+/// them.
+inline std::vector<std::uint8_t> successive_clips(const io::ClipSet& clips, std::size_t first) {
+  const io::ClipInfo& start = clips.info(first);
+  const io::FrameSource& source = clips.source();
+  const int length = clips.options().frames;
+  const std::size_t count = clips_in_a_row(length, source.frame_rate(),
+                                           source.frame_count(start.run) - start.first_frame) *
+                            static_cast<std::size_t>(length);
+  std::vector<std::uint8_t> frames(count * source.frame_bytes());
+  source.read_frames(start.run, start.first_frame, count, frames);
+  return frames;
+}
+
+/// Four moments above what the VQ-VAE makes of them, spread over the set.
 inline void write_reconstruction(const std::filesystem::path& path, const ModelJobs& jobs,
                                  const std::filesystem::path& vqvae, const io::ClipSet& clips) {
-  constexpr std::size_t kShown = 4;
-  const std::size_t count = std::min(kShown, clips.size());
-  std::vector<std::uint8_t> truth(count * clips.clip_bytes());
+  constexpr std::size_t kMoments = 4;
+  const std::size_t count = std::min(kMoments, clips.size());
+  std::vector<std::vector<std::uint8_t>> moments;
+  std::vector<std::vector<std::uint8_t>> rebuilt;
   for (std::size_t i = 0; i < count; ++i) {
-    clips.read((2 * i + 1) * clips.size() / (2 * count),
-               std::span(truth).subspan(i * clips.clip_bytes(), clips.clip_bytes()));
+    moments.push_back(successive_clips(clips, (2 * i + 1) * clips.size() / (2 * count)));
+    rebuilt.push_back(jobs.reconstruct(vqvae, moments.back()));
   }
-  const auto rebuilt = jobs.reconstruct(vqvae, truth);
   std::vector<std::vector<report::ClipPanel>> rows(2);
   for (std::size_t i = 0; i < count; ++i) {
-    const auto part = [&](const std::vector<std::uint8_t>& all) {
-      return std::span<const std::uint8_t>(all).subspan(i * clips.clip_bytes(), clips.clip_bytes());
-    };
-    rows[0].push_back(
-        frames_panel(i == 0 ? "clips (top), reconstructions" : "", part(truth), jobs.clip()));
-    rows[1].push_back(frames_panel("", part(rebuilt), jobs.clip()));
+    const char* caption = i == 0 ? "clips (top), reconstructions" : "";
+    rows[0].push_back(frames_panel(caption, moments[i], jobs.clip()));
+    rows[1].push_back(frames_panel("", rebuilt[i], jobs.clip()));
   }
   io::write_gif(path, report::side_by_side(rows), clips.source().frame_rate());
 }

@@ -51,7 +51,7 @@ struct TrainingArguments {
   std::string out;
   Compute compute;
   VideoArguments video;
-  int stride = 16;
+  std::optional<int> stride;
   std::vector<std::size_t> validation_runs;
   bool no_validation = false;
   std::uint64_t steps = 500;
@@ -77,9 +77,10 @@ struct TrainingArguments {
         ->type_name("FILE");
     source->require_option(1);
     video.add_to(app);
-    app.add_option("--stride", stride, "Frames from the start of one clip to that of the next")
-        ->check(CLI::PositiveNumber)
-        ->capture_default_str();
+    app.add_option(
+           "--stride", stride,
+           "Frames from the start of one clip to that of the next (default: a clip's length)")
+        ->check(CLI::PositiveNumber);
     app.add_option("--model", model, "Preset: study, videogpt or tiny")->capture_default_str();
     compute.add_to(app);
     app.add_option("--validation-run", validation_runs,
@@ -147,7 +148,8 @@ struct TrainingArguments {
     std::optional<io::ClipSet> validation;
   };
   [[nodiscard]] Split clips(const ModelJobs& jobs) const {
-    const io::ClipOptions options{.frames = jobs.clip().t, .stride = stride};
+    const io::ClipOptions options{.frames = jobs.clip().t,
+                                  .stride = stride.value_or(jobs.clip().t)};
     if (hdf5.empty()) {
       return by_run(std::make_shared<io::VideoFrames>(videos, video.options(jobs)), options);
     }

@@ -82,6 +82,10 @@ template <class Model>
 void check_evaluation(double tolerance) {
   const auto file = reference();
   Loaded<Model> model(file);
+  Model::forward_memory(model.context, model.state, model.previous.data(), model.saved.data());
+  const auto memory = file.read<double>("eval.conditioning");
+  CHECK(relative_error(Model::feature(Model::kMemoryLayer, 2, model.saved.data()).values,
+                       memory.data(), memory.size()) <= tolerance);
   const double loss = model.forward();
   CHECK(loss == Approx(file.read<double>("eval.loss")[0]).epsilon(tolerance));
   const auto close = [&](const auto* values, const std::string& name) {

@@ -94,11 +94,12 @@ class Gpt {
            aligned_count(batch * kCodes.size());
   }
 
+  static constexpr const char* kMemoryLayer = "resnet";
   /// Names of the activations that forward leaves: "resnet" (the conditioning memory, [batch, t, h,
   /// w, conditioning_dim]), "attn_stack.attn_nets.<k>" (after block k) and "norm" ([batch, t, h, w,
   /// hidden_dim]).
   static std::vector<std::string> feature_layers() {
-    std::vector<std::string> names{"resnet"};
+    std::vector<std::string> names{kMemoryLayer};
     for (int k = 0; k < C.layers; ++k) names.push_back("attn_stack.attn_nets." + std::to_string(k));
     names.emplace_back("norm");
     return names;
@@ -125,12 +126,19 @@ class Gpt {
     return {Stack::template output<kHidden>(batch, saved + at.stack, index - 1), kHidden};
   }
 
+  /// The first part of forward, which leaves the activation "resnet".
+  static void forward_memory(Context<T>& context, const State<T>& state, const T* previous,
+                             T* saved) {
+    const Places at(context.batch);
+    compute_memory(context, state, previous, saved + at.memory, saved + at.resnet);
+  }
+
   /// Teacher-forced pass: logits of every position given the codes before it.
   static void forward(Context<T>& context, const State<T>& state, const A* embeddings,
                       const T* previous, const std::int32_t* next, T* logits, T* saved) {
     const Places at(context.batch);
     const std::size_t rows = context.batch * kTokens;
-    compute_memory(context, state, previous, saved + at.memory, saved + at.resnet);
+    forward_memory(context, state, previous, saved);
     ops::Codebook<device>::gather(rows, kEmbedding, next, embeddings, saved + at.tokens);
     embed(context, state, saved + at.tokens, saved + at.input);
     Stack::template forward<kHidden>(context, state.at(kStack, 0), saved + at.input,
