@@ -115,6 +115,32 @@ void check_pca(const MatrixRef<T>& x, std::span<const std::size_t> rows,
   }
 }
 
+/// The components and their variances from an orthonormal basis `right` [p, width] of the rows'
+/// space, in which the centered rows are Q R' (R: `triangle`). total: the sum of their squares.
+template <class T>
+void take_components(const RowMatrix<double>& right, const RowMatrix<double>& triangle,
+                     std::size_t components, double n, double total, Pca<T>& result) {
+  // X is Q R' V' in the basis: with the eigenvectors A of R R', the components are V A, and their
+  // singular values the lengths of R'A.
+  const Eigenpairs pairs =
+      decompose(parallel_product<double>(Transposed::kRight, triangle, triangle));
+  const Eigen::Index k = index_of(components);
+  const RowMatrix<double> turn = pairs.vectors.bottomRows(k).colwise().reverse();  // descending
+  const RowMatrix<double> lengths = parallel_product<double>(Transposed::kNone, turn, triangle);
+  const RowMatrix<double> directions = parallel_product<double>(Transposed::kRight, right, turn);
+  result.components.resize(k, right.rows());
+  for (Eigen::Index i = 0; i < k; ++i) {
+    Eigen::Index largest = 0;
+    directions.col(i).cwiseAbs().maxCoeff(&largest);
+    const double sign = directions(largest, i) < 0 ? -1 : 1;
+    result.components.row(i) = (sign * directions.col(i)).transpose().template cast<T>();
+    const double value = lengths.row(i).norm();
+    result.singular_values.push_back(value);
+    result.explained_variance.push_back(value * value / (n - 1));
+    result.explained_variance_ratio.push_back(value * value / total);
+  }
+}
+
 }  // namespace detail
 
 /// Principal components of the rows `rows` of x [., p] (the training rows; others are not looked
@@ -167,27 +193,7 @@ Pca<T> fit_pca(const MatrixRef<T>& x, std::span<const std::size_t> rows,
     right = centered.times(left, true);  // (Q'X)'
     triangle = detail::orthonormalize(right);
   }
-  // X is Q R' V' in the basis: with the eigenvectors A of R R', the components are V A, and their
-  // singular values the lengths of R'A.
-  const detail::Eigenpairs pairs =
-      detail::decompose(detail::parallel_product<double>(Transposed::kRight, triangle, triangle));
-  const Eigen::Index k = detail::index_of(options.components);
-  const RowMatrix<double> turn = pairs.vectors.bottomRows(k).colwise().reverse();  // descending
-  const RowMatrix<double> lengths =
-      detail::parallel_product<double>(Transposed::kNone, turn, triangle);
-  const RowMatrix<double> directions =
-      detail::parallel_product<double>(Transposed::kRight, right, turn);
-  result.components.resize(k, p);
-  for (Eigen::Index i = 0; i < k; ++i) {
-    Eigen::Index largest = 0;
-    directions.col(i).cwiseAbs().maxCoeff(&largest);
-    const double sign = directions(largest, i) < 0 ? -1 : 1;
-    result.components.row(i) = (sign * directions.col(i)).transpose().template cast<T>();
-    const double value = lengths.row(i).norm();
-    result.singular_values.push_back(value);
-    result.explained_variance.push_back(value * value / (n - 1));
-    result.explained_variance_ratio.push_back(value * value / total);
-  }
+  detail::take_components(right, triangle, options.components, n, total, result);
   return result;
 }
 
