@@ -125,7 +125,7 @@ TEST_CASE("targets read in parts give the bits of those in memory, from npy and 
   fail("fit_ridge", study.arguments("--memory 1Q"), {"no size of memory"});
 }
 
-TEST_CASE("--hrf convolves, and delays are then none unless given") {
+TEST_CASE("the flag --hrf convolves, and delays are then none unless given") {
   const Study study;
   const std::string spaces = "--features" + study.files("x") + " --targets" + study.files("y") +
                              study.out() + " --permutations 0 --hrf ";
@@ -138,7 +138,7 @@ TEST_CASE("--hrf convolves, and delays are then none unless given") {
   fail("fit_ridge", spaces + "double-gamma --tr 1", {"--hrf"});
 }
 
-TEST_CASE("--max-statistic and --bootstrap add columns that hold what they say") {
+TEST_CASE("the flags --max-statistic and --bootstrap add columns that hold what they say") {
   const Study study;
   study.fit("--test-run 3 --test-run 4 --permutations 200 --max-statistic --bootstrap 100");
   const auto columns = study.columns();
@@ -154,7 +154,7 @@ TEST_CASE("--max-statistic and --bootstrap add columns that hold what they say")
   CHECK(study.columns().count("r_low") == 0);
 }
 
-TEST_CASE("--pca reduces features before the delays and says what is left") {
+TEST_CASE("the flag --pca reduces features before the delays and says what is left") {
   const Study study;
   // Three dimensions of the first space and three of the second: nothing is lost.
   const std::string said = study.fit("--pca 6");
