@@ -86,13 +86,23 @@ if("nifti" IN_LIST vid2vox_needs AND NOT TARGET vid2vox_libnifti2)
   endif()
 endif()
 
-if("onednn" IN_LIST vid2vox_needs)
-  find_package(dnnl 2.6 QUIET CONFIG)
-  if(NOT dnnl_FOUND)
-    # Its version file knows only its own major version.
-    find_package(dnnl 3 QUIET CONFIG)
+if("onednn" IN_LIST vid2vox_needs AND NOT TARGET vid2vox_libdnnl)
+  # Its own CMake package is not usable: Debian's insists on OpenCL's headers, which nothing here needs.
+  find_path(VID2VOX_DNNL_INCLUDE oneapi/dnnl/dnnl.hpp)
+  find_library(VID2VOX_DNNL_LIBRARY dnnl)
+  mark_as_advanced(VID2VOX_DNNL_INCLUDE VID2VOX_DNNL_LIBRARY)
+  set(vid2vox_dnnl_version 0)
+  if(VID2VOX_DNNL_INCLUDE AND VID2VOX_DNNL_LIBRARY)
+    file(STRINGS ${VID2VOX_DNNL_INCLUDE}/oneapi/dnnl/dnnl_version.h vid2vox_dnnl_lines
+      REGEX "define DNNL_VERSION_(MAJOR|MINOR) ")
+    string(REGEX REPLACE ".*MAJOR +([0-9]+).*MINOR +([0-9]+).*" "\\1.\\2" vid2vox_dnnl_version
+      "${vid2vox_dnnl_lines}")
   endif()
-  if(NOT TARGET DNNL::dnnl)
+  if(vid2vox_dnnl_version VERSION_GREATER_EQUAL 2.6)
+    add_library(vid2vox_libdnnl INTERFACE IMPORTED ${vid2vox_imported_scope})
+    target_include_directories(vid2vox_libdnnl INTERFACE ${VID2VOX_DNNL_INCLUDE})
+    target_link_libraries(vid2vox_libdnnl INTERFACE ${VID2VOX_DNNL_LIBRARY})
+  else()
     vid2vox_problem(onednn "VID2VOX_ONEDNN is ON but oneDNN 2.6 or later was not found \
 (Debian: libdnnl-dev), or set VID2VOX_ONEDNN=OFF")
   endif()
