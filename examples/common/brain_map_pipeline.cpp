@@ -293,18 +293,14 @@ void write_model_pictures(const PipelineOptions& options, std::size_t run, std::
   std::vector<std::vector<std::vector<std::uint8_t>>> rows;
   for (std::size_t i = 0; i < moments; ++i) {
     const std::size_t first = (2 * i + 1) * (clips - 1 - shown) / (2 * moments);
-    std::vector<std::vector<std::uint8_t>> row(3);
-    std::vector<std::uint8_t> pair(2 * length * frames.frame_bytes());
-    const std::span<const std::uint8_t> context = std::span(pair).first(pair.size() / 2);
-    const std::span<const std::uint8_t> truth = std::span(pair).last(pair.size() / 2);
-    for (std::size_t clip = first; clip < first + shown; ++clip) {
-      frames.read_frames(run, clip * length, 2 * length, pair);
-      const auto prediction = options.jobs->predict_forced(gpt_folder(options.out), context, truth);
-      row[0].insert(row[0].end(), context.begin(), context.end());
-      row[1].insert(row[1].end(), truth.begin(), truth.end());
-      row[2].insert(row[2].end(), prediction.begin(), prediction.end());
-    }
-    rows.push_back(std::move(row));
+    std::vector<std::uint8_t> film((shown + 1) * length * frames.frame_bytes());
+    frames.read_frames(run, first * length, (shown + 1) * length, film);
+    const std::size_t clip_bytes = length * frames.frame_bytes();
+    const auto context = std::span(film).first(film.size() - clip_bytes);
+    const auto truth = std::span(film).subspan(clip_bytes);
+    rows.push_back({{context.begin(), context.end()},
+                    {truth.begin(), truth.end()},
+                    options.jobs->predict_forced(gpt_folder(options.out), context, truth)});
   }
   write_prediction(options.out / "prediction.gif", options.jobs->clip(), frames.frame_rate(), rows);
 }

@@ -89,8 +89,9 @@ class ModelJobs {
   [[nodiscard]] virtual std::vector<std::uint8_t> predict(const std::filesystem::path& gpt,
                                                           std::span<const std::uint8_t> previous,
                                                           const SamplingOptions& options) const = 0;
-  /// The likeliest code at every place of the clip `next` after `previous`, given the true codes
-  /// before it (teacher-forced), as a clip.
+  /// previous, next: as many clips [n, clip] (bytes), each of `next` right after its own of
+  /// `previous`. The likeliest code at every place of each of `next`, given the true codes before
+  /// it (teacher-forced), as clips [n, clip].
   [[nodiscard]] virtual std::vector<std::uint8_t> predict_forced(
       const std::filesystem::path& gpt, std::span<const std::uint8_t> previous,
       std::span<const std::uint8_t> next) const = 0;

@@ -225,24 +225,31 @@ class PresetJobs final : public ModelJobs {
     GptDecoder<Preset::kGpt, ThePolicy> decoder(1, model.state(), codec.embeddings(),
                                                 embedded.data());
     decoder.decode_clip(options, codes.data(), nullptr);
-    return decode_clip(codec, codes);
+    std::vector<std::uint8_t> clip(TheVqvae::kClip.size());
+    codec.decode(codes, clip);
+    return clip;
   }
 
   [[nodiscard]] std::vector<std::uint8_t> predict_forced(
       const std::filesystem::path& gpt, std::span<const std::uint8_t> previous,
       std::span<const std::uint8_t> next) const override {
     auto [codec, model] = load_gpt(gpt);
+    std::vector<std::uint8_t> predicted(next.size());
     std::vector<std::int32_t> codes(TheVqvae::kLatent.tokens());
-    const auto embedded = embed_clip(codec, previous);
-    codec.encode(next, codes.data());
     ForcedPass pass;
-    pass.run(model, codec, embedded.data(), codes);
-    const Buffer<A> logits = to_host<ThePolicy>(pass.logits.size(), pass.logits.data());
-    for (std::size_t i = 0; i < codes.size(); ++i) {
-      const A* row = logits.data() + i * TheGpt::kClasses;
-      codes[i] = static_cast<std::int32_t>(std::max_element(row, row + TheGpt::kClasses) - row);
+    const std::size_t clip_bytes = TheVqvae::kClip.size();
+    for (std::size_t at = 0; at < next.size(); at += clip_bytes) {
+      const auto embedded = embed_clip(codec, previous.subspan(at, clip_bytes));
+      codec.encode(next.subspan(at, clip_bytes), codes.data());
+      pass.run(model, codec, embedded.data(), codes);
+      const Buffer<A> logits = to_host<ThePolicy>(pass.logits.size(), pass.logits.data());
+      for (std::size_t i = 0; i < codes.size(); ++i) {
+        const A* row = logits.data() + i * TheGpt::kClasses;
+        codes[i] = static_cast<std::int32_t>(std::max_element(row, row + TheGpt::kClasses) - row);
+      }
+      codec.decode(codes, std::span(predicted).subspan(at, clip_bytes));
     }
-    return decode_clip(codec, codes);
+    return predicted;
   }
 
   std::size_t extract(const FeatureJob& job, const FeatureSink& sink) const override {
@@ -294,11 +301,6 @@ class PresetJobs final : public ModelJobs {
     DeviceArray<ThePolicy, T> embedded(TheGpt::kCodes.size());
     codec.embed(codes, embedded.data());
     return embedded;
-  }
-  static std::vector<std::uint8_t> decode_clip(Codec& codec, std::span<const std::int32_t> codes) {
-    std::vector<std::uint8_t> clip(TheVqvae::kClip.size());
-    codec.decode(codes, clip);
-    return clip;
   }
   /// Before anything slow is done for it.
   static void check_layer(const std::string& layer) {

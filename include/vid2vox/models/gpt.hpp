@@ -94,6 +94,7 @@ class Gpt {
            aligned_count(batch * kCodes.size());
   }
 
+  /// The one activation that needs only the clip before: `forward_memory` leaves it.
   static constexpr const char* kMemoryLayer = "resnet";
   /// Names of the activations that forward leaves: "resnet" (the conditioning memory, [batch, t, h,
   /// w, conditioning_dim]), "attn_stack.attn_nets.<k>" (after block k) and "norm" ([batch, t, h, w,
