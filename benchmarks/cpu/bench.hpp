@@ -20,7 +20,7 @@ namespace vid2vox::bench {
 /// "ours_<engine>", after start_engine.
 inline std::string ours() { return std::string("ours_") + backend::cpu::product_engine_name(); }
 
-/// Rivals inside the process are timed by one program only, that of Eigen.
+/// Rivals inside the process are timed by one program only, that without an engine.
 inline bool times_rivals() { return backend::cpu::product_engine() == nullptr; }
 
 template <class T>

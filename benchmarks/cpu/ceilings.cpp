@@ -1,9 +1,10 @@
 // What the machine does at most: streams of memory, and matrix products in the shapes of the
-// models. Ours beside oneDNN and OpenBLAS, after a check that all give the same answer. The report
+// models. Ours beside Eigen, oneDNN and OpenBLAS, after a check that all give the same answer. The report
 // takes the fastest product of each precision as ceiling.
 #include <cstring>
 
 #include "bench.hpp"
+#include "rivals/eigen.hpp"
 #include "rivals/onednn.hpp"
 #include "rivals/openblas.hpp"
 #include "vid2vox/backend/cpu/matrix_product.hpp"
@@ -97,6 +98,10 @@ void add_products(const ProductShape& s) {
                                   data.c.data());
   });
   if constexpr (std::is_same_v<P, fp32>) {
+    add_one("eigen", [](Data& data) {
+      return rivals::eigen_product(data.m, data.k, data.n, data.a.data(), data.b.data(),
+                                   data.c.data());
+    });
     add_one("openblas", [](Data& data) {
       return rivals::openblas_product(data.m, data.k, data.n, data.a.data(), data.b.data(),
                                       data.c.data());

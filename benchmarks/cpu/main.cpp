@@ -1,10 +1,10 @@
 // The main program of the benchmarks of the CPU backend: Google Benchmark, with what else the
 // report wants to know in its context.
-#include <Eigen/Core>
 #include <iostream>
 
 #include "bench.hpp"
 #include "engine.hpp"
+#include "rivals/eigen.hpp"
 #include "rivals/onednn.hpp"
 #include "rivals/openblas.hpp"
 #include "vid2vox/core/parallel.hpp"
@@ -15,10 +15,7 @@ namespace {
 void add_context() {
   benchmark::AddCustomContext("engine", backend::cpu::product_engine_name());
   benchmark::AddCustomContext("threads", std::to_string(thread_count()));
-  benchmark::AddCustomContext("eigen", std::to_string(EIGEN_WORLD_VERSION) + "." +
-                                           std::to_string(EIGEN_MAJOR_VERSION) + "." +
-                                           std::to_string(EIGEN_MINOR_VERSION));
-  benchmark::AddCustomContext("eigen_simd", Eigen::SimdInstructionSetsInUse());
+  benchmark::AddCustomContext("eigen", rivals::eigen_version());
   benchmark::AddCustomContext("onednn", rivals::onednn_version());
   benchmark::AddCustomContext("openblas", rivals::openblas_version());
 }

@@ -38,10 +38,10 @@ struct Data {
 };
 
 encoding::RowMatrix<float> load(const fs::path& path) {
-  const auto values = io::load_npy<float>(path);
-  encoding::RowMatrix<float> matrix(static_cast<Eigen::Index>(values.shape(0)),
-                                    static_cast<Eigen::Index>(values.shape(1)));
-  std::copy(values.data(), values.data() + values.size(), matrix.data());
+  const auto file = examples::npy_targets(path.string());
+  encoding::RowMatrix<float> matrix(static_cast<Eigen::Index>(file.rows),
+                                    static_cast<Eigen::Index>(file.columns));
+  examples::whole_run(file).read(0, matrix);
   return matrix;
 }
 
@@ -106,7 +106,7 @@ int run(int argc, char** argv) {
   const double before = resident_bytes();
   if (memory != nullptr) options.memory = std::stod(memory) - before;
   const auto start = std::chrono::steady_clock::now();
-  const auto model = encoding::fit_ridge<float>(data.x, targets, runs, options);
+  const auto model = encoding::fit_ridge_in_place<float>(std::move(data.x), targets, runs, options);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (folder != nullptr) {

@@ -22,9 +22,9 @@ struct Compute {
         ->capture_default_str();
     app.add_option(
            "--engine", engine,
-           "Matrix products on the cpu: eigen, onednn, or auto: onednn where these programs "
-           "were built with it. The same bits come only from the same engine")
-        ->check(CLI::IsMember({"auto", "eigen", "onednn"}))
+           "Matrix products on the cpu: headers (the library's own), onednn, or auto: onednn "
+           "where these programs were built with it. The same bits come only from the same engine")
+        ->check(CLI::IsMember({"auto", "headers", "onednn"}))
         ->capture_default_str();
   }
 };

@@ -30,11 +30,11 @@ void require_device(const std::string& device) {
 /// Throws Error where the engine was not built in.
 void choose_engine(const std::string& name) {
 #ifdef VID2VOX_PROGRAMS_HAVE_ONEDNN
-  backend::cpu::set_product_engine(name == "eigen" ? nullptr : &backend::cpu::onednn_engine());
+  backend::cpu::set_product_engine(name == "headers" ? nullptr : &backend::cpu::onednn_engine());
 #else
   if (name == "onednn") {
     throw Error("this build has no oneDNN", "--engine " + name,
-                "configure with VID2VOX_ONEDNN=ON where oneDNN is installed, or use eigen");
+                "configure with VID2VOX_ONEDNN=ON where oneDNN is installed, or use headers");
   }
 #endif
 }

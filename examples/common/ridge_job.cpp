@@ -26,12 +26,13 @@ constexpr double kMega = 1e6;
 
 /// The given rows in precision T.
 template <class T>
-xt::xtensor<T, 2> rows_as(const Array& values, std::span<const std::size_t> rows) {
-  if constexpr (std::is_same_v<T, float>) {
-    return encoding::take_rows(values, rows);
-  } else {
-    return xt::cast<T>(encoding::take_rows(values, rows));
+encoding::RowMatrix<T> rows_as(const Array& values, std::span<const std::size_t> rows) {
+  encoding::RowMatrix<T> taken(index_of(rows.size()), index_of(values.shape(1)));
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const float* row = values.data() + rows[i] * values.shape(1);
+    std::copy(row, row + values.shape(1), taken.row(index_of(i)).data());
   }
+  return taken;
 }
 
 double percent(std::size_t part, std::size_t whole) {
@@ -100,6 +101,7 @@ class RidgeJob {
     x_train_ = rows_as<T>(design_.x, train_.rows);
     x_test_ = rows_as<T>(design_.x, test_.rows);
     design_.x = Array::from_shape({0, 0});
+    features_ = static_cast<std::size_t>(x_train_.cols());
     for (const FeatureBand& band : data_.bands) {
       if (banded()) result_.bands.push_back({band.name, {}, {}});
     }
@@ -111,7 +113,7 @@ class RidgeJob {
         "{} training rows in {} runs, {} test rows in {}; {} features x {} delays, {} "
         "targets",
         train_.rows.size(), train_.lengths.size(), test_.rows.size(), test_.lengths.size(),
-        x_train_.shape(1) / options_.delays.size(), options_.delays.size(), result_.names.size()));
+        features_ / options_.delays.size(), options_.delays.size(), result_.names.size()));
   }
 
   void prepare_targets() {
@@ -178,17 +180,17 @@ class RidgeJob {
   /// What is held beside a fit of so many targets, and at the same time: copies for the bands.
   [[nodiscard]] double band_bytes(double targets) const {
     if (!banded()) return 0;
-    const auto features = static_cast<double>(x_train_.shape(1));
+    const auto features = static_cast<double>(features_);
     const auto candidates = static_cast<double>(options_.band_candidates);
-    return sizeof(T) * features * (static_cast<double>(x_train_.shape(0)) + targets) +
+    return sizeof(T) * features * (static_cast<double>(x_train_.rows()) + targets) +
            sizeof(double) * candidates * targets;
   }
 
   /// What scoring so many targets takes: the model, and predictions and targets of some of them.
   [[nodiscard]] double scoring_bytes(double targets, const encoding::RidgePlan& plan) const {
-    const auto rows = static_cast<double>(x_test_.shape(0));
+    const auto rows = static_cast<double>(x_test_.rows());
     const double some = std::min(targets, static_cast<double>(kScored));
-    const auto order = static_cast<double>(x_train_.shape(plan.primal || banded() ? 1 : 0));
+    const auto order = static_cast<double>(plan.primal || banded() ? x_train_.cols() : x_train_.rows());
     const double parts = banded() ? 2.0 * static_cast<double>(result_.bands.size()) : 0;
     return sizeof(T) * order * (targets + rows) +
            rows * some * (sizeof(T) + sizeof(float) * (3 + parts));
@@ -201,7 +203,7 @@ class RidgeJob {
     double each = kColumns * sizeof(double);
     if (options_.keep_predictions)
       each += 2.0 * sizeof(float) * static_cast<double>(test_.rows.size());
-    if (options_.keep_weights) each += sizeof(float) * static_cast<double>(x_train_.shape(1));
+    if (options_.keep_weights) each += sizeof(float) * static_cast<double>(features_);
     return targets * each;
   }
 
@@ -212,8 +214,8 @@ class RidgeJob {
     const std::size_t targets = result_.names.size();
     const bool choose = ridge.alphas.size() > 1;
     encoding::RidgeSize size{
-        .rows = static_cast<double>(x_train_.shape(0)),
-        .features = static_cast<double>(x_train_.shape(1)),
+        .rows = static_cast<double>(x_train_.rows()),
+        .features = static_cast<double>(features_),
         .targets = 0,
         .folds =
             choose ? static_cast<double>(encoding::make_folds(train_.segment).folds.size()) : 0,
@@ -225,6 +227,7 @@ class RidgeJob {
     encoding::RidgePlan plan;
     for (;; group = (group + 1) / 2) {
       size.targets = static_cast<double>(group);
+      size.in_place = banded() || group == targets;
       const double bands = band_bytes(size.targets);
       if (options_.memory > 0) {  // 0 would mean no limit
         ridge.memory = std::max(1.0, options_.memory - beside - bands);
@@ -258,13 +261,17 @@ class RidgeJob {
       fit_bands(first, source, ridge, scorer);
       return;
     }
-    const auto model = encoding::fit_ridge<T>(as_matrix(x_train_), source, train_.segment, ridge);
+    // The last fit has no need of the features after it.
+    const bool last = first + count == result_.names.size();
+    const auto model =
+        last ? encoding::fit_ridge_in_place<T>(std::move(x_train_), source, train_.segment, ridge)
+             : encoding::fit_ridge<T>(x_train_, source, train_.segment, ridge);
     say(encoding::describe(model));
     note(first, model.flags, model.alpha);
     form_ = model.primal() ? "primal" : "dual";
     folds_ = model.folds;
     timer_.start("predict");
-    const encoding::RowMatrix<T> prepared = model.prepare(as_matrix(x_test_));
+    const encoding::RowMatrix<T> prepared = model.prepare(x_test_);
     score(first, count, scorer, [&](Eigen::Index at, encoding::MutableRef<T> predicted) {
       model.predict_some(prepared, at, predicted);
       return std::vector<Array>();
@@ -281,7 +288,7 @@ class RidgeJob {
         .weights = encoding::dirichlet_weights(options_.band_candidates, design_.sizes.size(),
                                                options_.band_concentrations,
                                                {options_.seed, 0, stream_of("band weights")})};
-    const auto model = encoding::fit_banded_ridge<T>(as_matrix(x_train_), design_.sizes, source,
+    const auto model = encoding::fit_banded_ridge<T>(x_train_, design_.sizes, source,
                                                      train_.segment, options);
     note(first, model.flags, model.alpha);
     form_ = "banded";
@@ -295,16 +302,15 @@ class RidgeJob {
       }
     }
     timer_.start("predict");
-    const auto x_test = as_matrix(x_test_);
     score(
         first, model.flags.size(), scorer, [&](Eigen::Index at, encoding::MutableRef<T> predicted) {
           std::vector<Array> parts;
           predicted.rowwise() = model.intercept.segment(at, predicted.cols());
           for (std::size_t k = 0; k < design_.sizes.size(); ++k) {
-            const auto part = model.predict_space(x_test, k, at, predicted.cols());
+            const auto part = model.predict_space(x_test_, k, at, predicted.cols());
             predicted += part;
             parts.push_back(
-                Array::from_shape({x_test_.shape(0), static_cast<std::size_t>(predicted.cols())}));
+                Array::from_shape({test_.rows.size(), static_cast<std::size_t>(predicted.cols())}));
             as_matrix(parts.back()) = part.template cast<float>();
           }
           return parts;
@@ -322,9 +328,9 @@ class RidgeJob {
       stop_if_interrupted("scores");
       timer_.start("predict");
       const std::size_t width = std::min(kScored, count - at);
-      Values predicted = Values::from_shape({x_test_.shape(0), width});
+      Values predicted = Values::from_shape({test_.rows.size(), width});
       std::vector<Array> parts = predict(index_of(at), as_matrix(predicted));
-      Array targets = Array::from_shape({x_test_.shape(0), width});
+      Array targets = Array::from_shape({test_.rows.size(), width});
       read_targets<float>(test_, first + at, as_matrix(targets));
       if constexpr (std::is_same_v<T, float>) {
         scorer.score(first + at, std::move(predicted), std::move(targets), std::move(parts));
@@ -337,7 +343,7 @@ class RidgeJob {
   template <class Weights>
   void keep_weights(std::size_t first, std::size_t count, const Weights& weights) {
     if (!options_.keep_weights) return;
-    if (first == 0) result_.weights = Array::from_shape({x_train_.shape(1), result_.names.size()});
+    if (first == 0) result_.weights = Array::from_shape({features_, result_.names.size()});
     for (std::size_t at = 0; at < count; at += kScored) {
       const Eigen::Index width = index_of(std::min(kScored, count - at));
       as_matrix(result_.weights).middleCols(index_of(first + at), width) =
@@ -409,7 +415,8 @@ class RidgeJob {
   std::vector<RunTargets> runs_;
   UsedRows train_;
   UsedRows test_;
-  Values x_train_, x_test_;
+  encoding::RowMatrix<T> x_train_, x_test_;
+  std::size_t features_ = 0;  // columns of both, and of each delay
   nlohmann::ordered_json ridge_summary_;
   std::vector<std::string> warnings_;
   std::string form_, folds_;

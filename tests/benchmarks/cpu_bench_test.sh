@@ -24,14 +24,14 @@ cp "$source/docs/performance.md" "$folder/tree/docs/"
 bench="$folder/tree/benchmarks/cpu_bench"
 build="$folder/tree/build-bench"
 
-# The builds leave programs that take 20 ms (Eigen) and 10 ms (oneDNN), with oneDNN only if asked.
+# The builds leave programs that take 20 ms (the headers) and 10 ms (oneDNN), with oneDNN only if asked.
 tool cmake <<'TEXT'
 case "$*" in
   *VID2VOX_ONEDNN=ON*) [ ! -e "$FOLDER/no_onednn" ] || exit 1 ;;
   *--build*)
     mkdir -p build-bench/benchmarks/cpu build-bench/benchmarks/compile_time
-    for engine in eigen onednn; do
-      [ $engine = eigen ] || [ ! -e "$FOLDER/no_onednn" ] || continue
+    for engine in headers onednn; do
+      [ $engine = headers ] || [ ! -e "$FOLDER/no_onednn" ] || continue
       cp "$FOLDER/tools/program" build-bench/benchmarks/cpu/bench_cpu_$engine
     done
     cp "$FOLDER/tools/compiler" build-bench/benchmarks/compile_time/compile_train_study
@@ -45,7 +45,7 @@ TEXT
 tool program <<'TEXT'
 engine=${0##*_}
 time=20
-[ "$engine" = eigen ] || time=10
+[ "$engine" = headers ] || time=10
 names='axial/fp32/a vqvae_train_step/fp32/study_batch1'
 for option in "$@"; do
   case "$option" in
@@ -103,7 +103,7 @@ expect '| vqvae_train_step_memory/fp32/study_batch1 | torch_usual |' "$folder/ou
 expect 'kept' "$folder/malloc"
 ls "$folder"/tree/benchmarks/results/cpu-*.json >/dev/null || fail "no file of results"
 order=$(head -n 6 "$folder/turns" | tr '\n' ' ')
-[ "$order" = "eigen onednn torch eigen onednn torch " ] || fail "turns: $order"
+[ "$order" = "headers onednn torch headers onednn torch " ] || fail "turns: $order"
 
 # Parts leave the results of the whole alone; a build without oneDNN has one column less.
 rm -rf "$folder/tree/benchmarks/results" "$build"

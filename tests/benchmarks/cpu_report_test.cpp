@@ -35,15 +35,15 @@ void write_rounds(const Folder& folder) {
   for (int round = 1; round <= 3; ++round) {
     const double s = slow[round - 1];
     const std::string at = "rounds/" + std::to_string(round) + "/";
-    folder.write(at + "bench_cpu_eigen-streamproduct.json",
-                 file({entry("stream_read/bytes/1GiB/ours_eigen", 100, R"(, "bytes": 1e9)"),
-                       entry("product/fp32/big/ours_eigen", 20, R"(, "flops": 1e9)"),
+    folder.write(at + "bench_cpu_headers-streamproduct.json",
+                 file({entry("stream_read/bytes/1GiB/ours_headers", 100, R"(, "bytes": 1e9)"),
+                       entry("product/fp32/big/ours_headers", 20, R"(, "flops": 1e9)"),
                        entry("product/fp32/big/onednn", 10, R"(, "flops": 1e9)"),
                        entry("product/bf16/big/onednn", 5, R"(, "flops": 1e9)")},
-                      R"("engine": "eigen")"));
-    folder.write(at + "bench_cpu_eigen-gpt_train.json",
-                 file({entry(kStep + "/ours_eigen", 40 * s, R"(, "flops": 2e9)"),
-                       entry(kHalfStep + "/ours_eigen", 20 * s, R"(, "flops": 2e9)")}));
+                      R"("engine": "headers")"));
+    folder.write(at + "bench_cpu_headers-gpt_train.json",
+                 file({entry(kStep + "/ours_headers", 40 * s, R"(, "flops": 2e9)"),
+                       entry(kHalfStep + "/ours_headers", 20 * s, R"(, "flops": 2e9)")}));
     folder.write(at + "bench_cpu_onednn-gpt_train.json",
                  file({entry(kStep + "/ours_onednn", 25 * s, R"(, "flops": 2e9)")}));
     folder.write(
@@ -70,13 +70,13 @@ TEST_CASE("ratios are medians over the rounds, and shares are of the fastest pro
   CHECK(report["ceilings"]["product_flops_per_s"]["fp32"].get<double>() == Approx(1e11));
   CHECK(report["ceilings"]["product_flops_per_s"]["bf16"].get<double>() == Approx(2e11));
   const Json& step = find(report["benchmarks"], kStep);
-  CHECK(step["ours"]["eigen"]["microseconds"].get<double>() == Approx(80e3));
-  CHECK(step["ours"]["eigen"]["share_of_floor"].get<double>() == Approx(0.25));  // 20 of 80 ms
+  CHECK(step["ours"]["headers"]["microseconds"].get<double>() == Approx(80e3));
+  CHECK(step["ours"]["headers"]["share_of_floor"].get<double>() == Approx(0.25));  // 20 of 80 ms
   REQUIRE(step["rivals"].size() == 1);
   // 70 / 40, 80 / 40, 90 / 40; the slowing machine takes no part.
-  CHECK(step["rivals"][0]["ratio"]["eigen"].get<double>() == Approx(2));
+  CHECK(step["rivals"][0]["ratio"]["headers"].get<double>() == Approx(2));
   CHECK(step["rivals"][0]["ratio"]["onednn"].get<double>() == Approx(3.2));
-  CHECK(report["context"]["bench_cpu_eigen"]["engine"] == "eigen");
+  CHECK(report["context"]["bench_cpu_headers"]["engine"] == "headers");
   CHECK(report["context"]["torch"]["torch_variants"]["a"] == "b");
 }
 
@@ -87,16 +87,16 @@ TEST_CASE("16 bits stand beside the rival's 16 and 32 bits") {
   const Json& half = find(report["benchmarks"], kHalfStep);
   REQUIRE(half["rivals"].size() == 2);
   CHECK(half["rivals"][0]["precision"] == "bf16");
-  CHECK(half["rivals"][0]["ratio"]["eigen"].get<double>() == Approx(1.5));
+  CHECK(half["rivals"][0]["ratio"]["headers"].get<double>() == Approx(1.5));
   CHECK(half["rivals"][1]["precision"] == "fp32");
-  CHECK(half["rivals"][1]["ratio"]["eigen"].get<double>() == Approx(4));
+  CHECK(half["rivals"][1]["ratio"]["headers"].get<double>() == Approx(4));
   CHECK_FALSE(half["rivals"][1]["ratio"].contains("onednn"));  // not measured by ours
 }
 
 TEST_CASE("a rival that is not here, or wrong, has no ratio but says why") {
   const Folder folder;
-  folder.write("rounds/1/bench_cpu_eigen-a.json",
-               file({entry("product/fp32/big/ours_eigen", 20, R"(, "flops": 1e9)"),
+  folder.write("rounds/1/bench_cpu_headers-a.json",
+               file({entry("product/fp32/big/ours_headers", 20, R"(, "flops": 1e9)"),
                      failed("product/fp32/big/openblas", "vid2vox: not here, OpenBLAS"),
                      failed("product/fp32/big/onednn", "the relative error is 1")}));
   const Json report = cpu_report(folder.path());
@@ -122,7 +122,7 @@ TEST_CASE("the table has a row for each rival, with the engines side by side") {
 TEST_CASE("memory is a share of the smallest rival's, and compiling is within its budget or not") {
   const Folder folder;
   const std::string step = "vqvae_train_step_memory/fp32/study_batch1/";
-  folder.write("memory/a.json", file({entry(step + "ours_eigen", 1, R"(, "peak_bytes": 1e9)")}));
+  folder.write("memory/a.json", file({entry(step + "ours_headers", 1, R"(, "peak_bytes": 1e9)")}));
   folder.write("memory/b.json", file({entry(step + "torch_kept", 1, R"(, "peak_bytes": 3e9)")}));
   folder.write("memory/c.json", file({entry(step + "torch_usual", 1, R"(, "peak_bytes": 2e9)")}));
   folder.write("compile/a.json", file({entry("compile_time/cpp/train.cpp/c++", 61e3,
@@ -130,7 +130,7 @@ TEST_CASE("memory is a share of the smallest rival's, and compiling is within it
   folder.write("compile/b.json",
                file({entry("compile_time/cpp/train.cpp/clang", 59e3, R"(, "peak_bytes": 1e9)")}));
   const std::string tables = cpu_tables(cpu_report(folder.path()));
-  CHECK(tables.find("| ours_eigen | 1.00 | 50% |") != std::string::npos);
+  CHECK(tables.find("| ours_headers | 1.00 | 50% |") != std::string::npos);
   CHECK(tables.find("| torch_kept | 3.00 | - |") != std::string::npos);
   CHECK(tables.find("| train.cpp | c++ | 61.0 | 30.0 | 1.00 | no |") != std::string::npos);
   CHECK(tables.find("| train.cpp | clang | 59.0 | 0.00 | 1.00 | yes |") != std::string::npos);

@@ -150,6 +150,28 @@ TEST_CASE("rows centered over all samples and left out one by one are refused") 
   CHECK_NOTHROW(fit_ridge<float>(x, y, runs, options));
 }
 
+TEST_CASE("a fit in the features' own memory is the same fit, with a smaller forecast") {
+  const RowMatrix<double> x = noise<double>(30, 6, 1);
+  const RowMatrix<double> y = noise<double>(30, 4, 2) + x.leftCols(4);
+  RidgeOptions options;
+  options.alphas = {1e-2, 1, 100};
+  options.folds = {leave_out({28, 3, 9, 14}, 30), leave_out({0, 7, 21}, 30)};
+  for (const bool intercept : {true, false}) {
+    for (const RidgeForm form : {RidgeForm::kPrimal, RidgeForm::kDual}) {
+      options.intercept = intercept;
+      options.form = form;
+      const auto model = fit_ridge<double>(x, y, runs_of(30, 1), options);
+      RowMatrix<double> given = x;
+      const auto same =
+          fit_ridge_in_place<double>(std::move(given), in_memory<double>(y), runs_of(30, 1), options);
+      CHECK(same.alpha == model.alpha);
+      CHECK(same.cv_score == model.cv_score);
+      CHECK(same.predict(x) == model.predict(x));
+      CHECK(model.forecast_bytes - same.forecast_bytes == sizeof(double) * 30 * 6);
+    }
+  }
+}
+
 TEST_CASE("memory changes how targets are read, not the result") {
   const RowMatrix<float> x = noise<float>(60, 20, 1);
   const RowMatrix<float> y = noise<float>(60, 700, 2);

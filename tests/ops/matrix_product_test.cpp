@@ -84,6 +84,9 @@ TEMPLATE_TEST_CASE("matrix products of all forms, sizes and strides", "", float,
                         {3, 67, 101, 1, true},
                         {130, 97, 31, 0, false},
                         {64, 64, 64, 0, true},
+                        // More rows than a panel serves, and sums in several parts.
+                        {2200, 18, 70, 1, true},
+                        {70, 66, 1030, 0, true},
                         // Few rows, with one and with several pieces of b and blocks of columns.
                         {1, 700, 301, 0, false},
                         {4, 1100, 130, 7, true},

@@ -44,7 +44,7 @@ float product_of_ones() {
   return static_cast<float>(c[3]);
 }
 
-TEST_CASE("float32 products go to the engine that is set, float64 ones to Eigen") {
+TEST_CASE("float32 products go to the engine that is set, float64 ones to the headers") {
   const ProductEngine counting{.name = "counting",
                                .float32 = count_call,
                                .bfloat16_to_float32 = nullptr,
@@ -59,7 +59,7 @@ TEST_CASE("float32 products go to the engine that is set, float64 ones to Eigen"
   CHECK(product_of_ones<double>() == 2);
   CHECK(calls == 2);
   set_product_engine(nullptr);
-  CHECK(std::string(product_engine_name()) == "eigen");
+  CHECK(std::string(product_engine_name()) == "headers");
   CHECK(product_of_ones<float>() == 2);
   CHECK(calls == 2);
 }

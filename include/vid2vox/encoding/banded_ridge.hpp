@@ -188,8 +188,8 @@ void refit_band(const MatrixRef<T>& x, const TargetSource<T>& source,
     given.alpha_of_target.push_back(model.alpha[static_cast<std::size_t>(target)]);
   }
   const std::vector<double>& weights = model.weights[candidate];
-  const auto fit = fit_ridge<T>(scaled_spaces<T>(x, model.sizes, weights),
-                                picked_targets<T>(source, targets), runs, given);
+  const auto fit = fit_ridge_in_place<T>(scaled_spaces<T>(x, model.sizes, weights),
+                                         picked_targets<T>(source, targets), runs, given);
   constexpr Eigen::Index kPiece = 1024;  // targets whose weights are held beside the fit's
   for (Eigen::Index begin = 0; begin < index_of(targets.size()); begin += kPiece) {
     const Eigen::Index count = std::min(kPiece, index_of(targets.size()) - begin);
@@ -235,8 +235,8 @@ BandedRidge<T> fit_banded_ridge(const MatrixRef<T>& x, std::span<const Eigen::In
   RidgeOptions search = options.ridge;
   search.solve = false;
   for (std::size_t i = 0; i < options.weights.size(); ++i) {
-    const auto fit = fit_ridge<T>(detail::scaled_spaces<T>(x, sizes, options.weights[i]), source,
-                                  run_of_row, search);
+    const auto fit = fit_ridge_in_place<T>(
+        detail::scaled_spaces<T>(x, sizes, options.weights[i]), source, run_of_row, search);
     model.flags = fit.flags;
     for (std::size_t j = 0; j < targets; ++j) {
       model.scores(detail::index_of(i), detail::index_of(j)) = fit.cv_score[j];

@@ -33,18 +33,22 @@ inline constexpr double kRoundingLimit = 1e-5;
 template <class T>
 class RidgeFit {
  public:
-  RidgeFit(const MatrixRef<T>& x, TargetSource<T> source, const FoldPlan& folds,
+  /// in_place: the caller keeps no other copy of x.
+  RidgeFit(RowMatrix<T>&& given, bool in_place, TargetSource<T> source, const FoldPlan& folds,
            const RidgeOptions& options)
       : options_(options), source_(std::move(source)) {
-    features_ = prepare_features<T>(x, order_rows(folds.folds, static_cast<std::size_t>(x.rows())),
-                                    options.intercept);
+    const auto rows = static_cast<std::size_t>(given.rows());
+    features_ =
+        prepare_features<T>(std::move(given), order_rows(folds.folds, rows), options.intercept);
+    const RowMatrix<T>& x = features_.x;
     size_ = {.rows = static_cast<double>(x.rows()),
              .features = static_cast<double>(x.cols()),
              .targets = static_cast<double>(source_.targets),
              .folds = static_cast<double>(folds.folds.size()),
              .alphas = static_cast<double>(options.alphas.size()),
              .item_bytes = sizeof(T),
-             .cross_bytes = sizeof(T)};
+             .cross_bytes = sizeof(T),
+             .in_place = in_place};
     plan_ = plan_ridge(size_, options, thread_count());
     model_.folds = folds.description;
     model_.forecast_bytes = plan_.bytes;
@@ -312,6 +316,26 @@ inline FoldPlan folds_of(std::span<const std::size_t> run_of_row, const RidgeOpt
   return make_folds(run_of_row, options.single_run_blocks);
 }
 
+template <class T>
+RidgeModel<T> fit_checked(RowMatrix<T>&& x, bool in_place, const TargetSource<T>& source,
+                          std::span<const std::size_t> run_of_row, const RidgeOptions& options) {
+  if (x.rows() != source.rows || static_cast<std::size_t>(x.rows()) != run_of_row.size()) {
+    throw Error("features of " + std::to_string(x.rows()) + " rows, targets of " +
+                    std::to_string(source.rows) + ", runs of " + std::to_string(run_of_row.size()),
+                "ridge", "give the same rows to all three");
+  }
+  check_alphas(options.alphas);
+  for (const double alpha : options.alpha_of_target) check_alphas({alpha});
+  if (!options.alpha_of_target.empty() &&
+      options.alpha_of_target.size() != static_cast<std::size_t>(source.targets)) {
+    throw Error(std::to_string(options.alpha_of_target.size()) + " alphas for " +
+                    std::to_string(source.targets) + " targets",
+                "ridge", "give one for each target, or a grid");
+  }
+  const SerialEigen serial;
+  return RidgeFit<T>(std::move(x), in_place, source, folds_of(run_of_row, options), options).run();
+}
+
 }  // namespace detail
 
 /// Ridge regression of many targets in closed form, W = (X'X + alpha I)^-1 X'Y or its dual
@@ -330,21 +354,16 @@ inline FoldPlan folds_of(std::span<const std::size_t> run_of_row, const RidgeOpt
 template <class T>
 RidgeModel<T> fit_ridge(const MatrixRef<T>& x, const TargetSource<T>& source,
                         std::span<const std::size_t> run_of_row, const RidgeOptions& options) {
-  if (x.rows() != source.rows || static_cast<std::size_t>(x.rows()) != run_of_row.size()) {
-    throw Error("features of " + std::to_string(x.rows()) + " rows, targets of " +
-                    std::to_string(source.rows) + ", runs of " + std::to_string(run_of_row.size()),
-                "ridge", "give the same rows to all three");
-  }
-  check_alphas(options.alphas);
-  for (const double alpha : options.alpha_of_target) check_alphas({alpha});
-  if (!options.alpha_of_target.empty() &&
-      options.alpha_of_target.size() != static_cast<std::size_t>(source.targets)) {
-    throw Error(std::to_string(options.alpha_of_target.size()) + " alphas for " +
-                    std::to_string(source.targets) + " targets",
-                "ridge", "give one for each target, or a grid");
-  }
-  const SerialEigen serial;
-  return detail::RidgeFit<T>(x, source, detail::folds_of(run_of_row, options), options).run();
+  return detail::fit_checked<T>(RowMatrix<T>(x), false, source, run_of_row, options);
+}
+
+/// The same in the memory of x, which is ordered and centered there: without a copy of the features.
+/// A dual model keeps it for its predictions.
+template <class T>
+RidgeModel<T> fit_ridge_in_place(RowMatrix<T>&& x, const TargetSource<T>& source,
+                                 std::span<const std::size_t> run_of_row,
+                                 const RidgeOptions& options) {
+  return detail::fit_checked<T>(std::move(x), true, source, run_of_row, options);
 }
 
 /// The same with y [n, targets] in memory.

@@ -21,6 +21,7 @@ struct RidgeSize {
   double alphas = 0;
   double item_bytes = 4;   // of T
   double cross_bytes = 4;  // of the type of X'Y: more than item_bytes where T's rounding would show
+  bool in_place = false;   // fit_ridge_in_place: no copy of the features
 
   [[nodiscard]] double fold_rows() const { return folds > 0 ? rows / folds : 0; }
 };
@@ -142,7 +143,8 @@ inline double plan_bytes(const RidgeSize& size, const RidgePlan& plan, double th
   const double order = plan.primal ? size.features : size.rows;
   const double result = order * size.targets * size.item_bytes;
   const double scores = size.folds > 0 ? size.alphas * size.targets * sizeof(double) : 0;
-  const double copy = size.rows * size.features * size.item_bytes;  // ordered, centered
+  const double copy =  // ordered, centered
+      size.in_place ? 0 : size.rows * size.features * size.item_bytes;
   const double grams = (plan.kernel ? size.rows * size.rows : size.features * size.features) *
                        sizeof(double) * (size.folds > 0 ? 1 : 0);
   const double side = static_cast<double>(plan.side_by_side);

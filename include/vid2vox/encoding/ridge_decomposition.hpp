@@ -130,6 +130,24 @@ RowMatrix<T> gather_rows(const MatrixRef<T>& x, std::span<const std::size_t> row
   return taken;
 }
 
+/// The same within x, one row held aside. order: each row once.
+template <class T>
+void reorder_rows(RowMatrix<T>& x, std::span<const std::size_t> order) {
+  std::vector<char> placed(order.size(), 0);
+  Eigen::Matrix<T, 1, Eigen::Dynamic> first_row(x.cols());
+  for (std::size_t first = 0; first < order.size(); ++first) {
+    if (placed[first] != 0) continue;
+    first_row = x.row(index_of(first));
+    std::size_t to = first;
+    for (; order[to] != first; to = order[to]) {
+      x.row(index_of(to)) = x.row(index_of(order[to]));
+      placed[to] = 1;
+    }
+    x.row(index_of(to)) = first_row;
+    placed[to] = 1;
+  }
+}
+
 /// Column sums in float64.
 template <class T>
 Eigen::RowVectorXd column_sums(const MatrixRef<T>& x) {

@@ -134,17 +134,17 @@ void refuse_degenerate_folds(const RidgeFeatures<T>& features) {
 }
 
 template <class T>
-RidgeFeatures<T> prepare_features(const MatrixRef<T>& x, FoldRows&& rows, bool intercept) {
+RidgeFeatures<T> prepare_features(RowMatrix<T>&& x, FoldRows&& rows, bool intercept) {
   check_features<T>(x);
   RidgeFeatures<T> result;
+  result.mean = intercept ? column_means<T>(x) : Eigen::RowVectorXd::Zero(x.cols());
+  result.x = std::move(x);
   result.rows = std::move(rows);
   result.intercept = intercept;
-  result.x = gather_rows<T>(x, result.rows.order);
+  if (!result.rows.identity) reorder_rows(result.x, result.rows.order);
   if (intercept) {
-    result.mean = column_means<T>(x);
     center_rows<T>(result.x, result.mean);
   } else {
-    result.mean = Eigen::RowVectorXd::Zero(x.cols());
     refuse_degenerate_folds(result);
   }
   return result;

@@ -54,7 +54,7 @@ template <class T, class Out>
 void serial_tn_sum_rows(MatrixView<const T> a, MatrixView<const T> b, MatrixView<Out> c,
                         bool accumulate, MatrixView<const T> summed, AccumulateOf<T>* sum) {
   using A = AccumulateOf<T>;
-  constexpr std::size_t kRows = 512;  // more than Eigen takes of a sum at a time
+  constexpr std::size_t kRows = 512;  // what packed_product takes of a sum at a time
   Widened<Out> result(c, accumulate);
   Buffer<A> partial(summed.cols);
   Buffer<double> total(summed.cols);

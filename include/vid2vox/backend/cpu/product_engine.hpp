@@ -5,7 +5,8 @@
 
 namespace vid2vox::backend::cpu {
 
-/// A library that computes the CPU backend's serial matrix products in place of Eigen:
+/// A library that computes the CPU backend's serial matrix products in place of
+/// packed_product:
 /// c = op(a) op(b), or c += op(a) op(b) if `accumulate`, summed in float32. The functions are
 /// called from several threads at once and must not start threads of their own there.
 struct ProductEngine {
@@ -23,13 +24,13 @@ namespace detail {
 inline const ProductEngine* chosen_engine = nullptr;
 }
 
-/// The engine in use; null: Eigen, which needs only headers.
+/// The engine in use; null: packed_product, which needs only headers.
 inline const ProductEngine* product_engine() { return detail::chosen_engine; }
-/// Chooses the engine of all later products; null chooses Eigen. Not while products run. Results
+/// Chooses the engine of all later products; null chooses the headers' own. Not while products run. Results
 /// keep their bits from run to run only with the same engine.
 inline void set_product_engine(const ProductEngine* engine) { detail::chosen_engine = engine; }
 inline const char* product_engine_name() {
-  return product_engine() == nullptr ? "eigen" : product_engine()->name;
+  return product_engine() == nullptr ? "headers" : product_engine()->name;
 }
 
 }  // namespace vid2vox::backend::cpu

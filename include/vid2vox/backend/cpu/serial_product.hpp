@@ -1,61 +1,15 @@
 #pragma once
 
-#include <Eigen/Core>
+#include <cstddef>
 #include <type_traits>
 
+#include "vid2vox/backend/cpu/packed_product.hpp"
 #include "vid2vox/backend/cpu/product_engine.hpp"
 #include "vid2vox/backend/cpu/thread_scratch.hpp"
 #include "vid2vox/core/accumulate.hpp"
 #include "vid2vox/core/matrix_view.hpp"
 
 namespace vid2vox::backend::cpu {
-
-template <class T>
-using EigenMatrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-template <class T>
-using EigenView = Eigen::Map<EigenMatrix<T>, 0, Eigen::OuterStride<>>;
-template <class T>
-using ConstEigenView = Eigen::Map<const EigenMatrix<T>, 0, Eigen::OuterStride<>>;
-
-template <class T>
-EigenView<T> eigen_view(T* data, std::size_t rows, std::size_t cols, std::size_t stride) {
-  return {data, static_cast<Eigen::Index>(rows), static_cast<Eigen::Index>(cols),
-          Eigen::OuterStride<>(static_cast<Eigen::Index>(stride))};
-}
-template <class T>
-ConstEigenView<T> eigen_view(const T* data, std::size_t rows, std::size_t cols,
-                             std::size_t stride) {
-  return {data, static_cast<Eigen::Index>(rows), static_cast<Eigen::Index>(cols),
-          Eigen::OuterStride<>(static_cast<Eigen::Index>(stride))};
-}
-
-/// The three serial products of Eigen. Every product of the backend goes through them, out of
-/// line: Eigen's kernels are then instantiated three times a type, which is most of what compiling
-/// a model costs.
-template <class A>
-[[gnu::noinline]] void eigen_nn(MatrixView<const A> a, MatrixView<const A> b, MatrixView<A> c,
-                                bool accumulate) {
-  auto target = eigen_view(c.data, c.rows, c.cols, c.stride);
-  if (!accumulate) target.setZero();
-  target.noalias() +=
-      eigen_view(a.data, a.rows, a.cols, a.stride) * eigen_view(b.data, b.rows, b.cols, b.stride);
-}
-template <class A>
-[[gnu::noinline]] void eigen_nt(MatrixView<const A> a, MatrixView<const A> b, MatrixView<A> c,
-                                bool accumulate) {
-  auto target = eigen_view(c.data, c.rows, c.cols, c.stride);
-  if (!accumulate) target.setZero();
-  target.noalias() += eigen_view(a.data, a.rows, a.cols, a.stride) *
-                      eigen_view(b.data, b.rows, b.cols, b.stride).transpose();
-}
-template <class A>
-[[gnu::noinline]] void eigen_tn(MatrixView<const A> a, MatrixView<const A> b, MatrixView<A> c,
-                                bool accumulate) {
-  auto target = eigen_view(c.data, c.rows, c.cols, c.stride);
-  if (!accumulate) target.setZero();
-  target.noalias() += eigen_view(a.data, a.rows, a.cols, a.stride).transpose() *
-                      eigen_view(b.data, b.rows, b.cols, b.stride);
-}
 
 template <class From, class To>
 void convert_matrix(MatrixView<From> from, MatrixView<To> to) {
@@ -118,14 +72,7 @@ void accumulate_product(Transposed transposed, MatrixView<const A> a, MatrixView
       return;
     }
   }
-  switch (transposed) {
-    case Transposed::kNone:
-      return eigen_nn<A>(a, b, c, accumulate);
-    case Transposed::kLeft:
-      return eigen_tn<A>(a, b, c, accumulate);
-    case Transposed::kRight:
-      return eigen_nt<A>(a, b, c, accumulate);
-  }
+  packed_product<A>(transposed, a, b, c, accumulate);
 }
 
 /// Whether the engine in use took the product of bfloat16 matrices.
@@ -170,13 +117,6 @@ void serial_nt(MatrixView<const L> a, MatrixView<const R> b, MatrixView<Out> c, 
 template <class L, class R = L, class Out = AccumulateOf<L>>
 void serial_tn(MatrixView<const L> a, MatrixView<const R> b, MatrixView<Out> c, bool accumulate) {
   serial_product(Transposed::kLeft, a, b, c, accumulate);
-}
-
-/// Part of a matrix.
-template <class T>
-MatrixView<T> block(const MatrixView<T>& m, std::size_t row, std::size_t rows, std::size_t col,
-                    std::size_t cols) {
-  return {m.data + row * m.stride + col, rows, cols, m.stride};
 }
 
 }  // namespace vid2vox::backend::cpu

@@ -16,6 +16,19 @@ struct TileFactor {
   std::size_t col;
 };
 
+/// The largest tile of sums that registers hold, beside vectors of the right factor and one of the
+/// left: 24 + 3 + 1 of AVX-512's 32, 12 + 3 + 1 of 16.
+inline constexpr std::size_t kSumRows = kVectorBytes == 64 ? 8 : 4;
+inline constexpr std::size_t kSumVectors = 3;
+
+/// Columns of the next panel of tiles where `left` columns are left: no panel is a single vector
+/// if that can be helped.
+template <class A>
+constexpr std::size_t tile_columns(std::size_t left) {
+  const std::size_t vectors = whole_vectors<A>(left) / kLanes<A>;
+  return (vectors == kSumVectors + 1 ? 2 : std::min(kSumVectors, vectors)) * kLanes<A>;
+}
+
 /// `Rows` rows and `Vectors` vectors of columns of a product, held in registers.
 template <std::size_t Rows, std::size_t Vectors, class A>
 void tile_product_part(std::size_t inner, TileFactor<A> a, const A* b, std::size_t b_stride, A* c,
@@ -58,8 +71,8 @@ void tile_product_panel(std::size_t rows, std::size_t inner, TileFactor<A> a, co
       c += kRows * c_stride;
     }
   };
-  part(std::integral_constant<std::size_t, 8>{});
-  part(std::integral_constant<std::size_t, 4>{});
+  part(std::integral_constant<std::size_t, kSumRows>{});
+  if constexpr (kSumRows > 4) part(std::integral_constant<std::size_t, 4>{});
   part(std::integral_constant<std::size_t, 2>{});
   part(std::integral_constant<std::size_t, 1>{});
 }
@@ -71,20 +84,16 @@ template <class A>
 [[gnu::noinline]] void tile_product(std::size_t rows, std::size_t inner, std::size_t cols,
                                     TileFactor<A> a, const A* b, std::size_t b_stride, A* c,
                                     std::size_t c_stride, bool accumulate) {
-  constexpr std::size_t kWide = 3;  // 8 x 3 sums, 3 vectors of b and one of a: 28 of 32 registers
-  std::size_t vectors = whole_vectors<A>(cols) / kLanes<A>;
-  while (vectors > 0) {
-    const std::size_t here = vectors == kWide + 1 ? 2 : std::min(kWide, vectors);
-    if (here == kWide) {
-      tile_product_panel<kWide>(rows, inner, a, b, b_stride, c, c_stride, accumulate);
-    } else if (here == 2) {
-      tile_product_panel<2>(rows, inner, a, b, b_stride, c, c_stride, accumulate);
+  for (std::size_t col = 0, here = 0; col < cols; col += here) {
+    here = tile_columns<A>(cols - col);
+    if (here == kSumVectors * kLanes<A>) {
+      tile_product_panel<kSumVectors>(rows, inner, a, b + col, b_stride, c + col, c_stride,
+                                       accumulate);
+    } else if (here == 2 * kLanes<A>) {
+      tile_product_panel<2>(rows, inner, a, b + col, b_stride, c + col, c_stride, accumulate);
     } else {
-      tile_product_panel<1>(rows, inner, a, b, b_stride, c, c_stride, accumulate);
+      tile_product_panel<1>(rows, inner, a, b + col, b_stride, c + col, c_stride, accumulate);
     }
-    b += here * kLanes<A>;
-    c += here * kLanes<A>;
-    vectors -= here;
   }
 }
 
