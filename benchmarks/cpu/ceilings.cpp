@@ -1,6 +1,6 @@
 // What the machine does at most: streams of memory, and matrix products in the shapes of the
-// models. Ours beside Eigen, oneDNN and OpenBLAS, after a check that all give the same answer. The report
-// takes the fastest product of each precision as ceiling.
+// models. Ours beside Eigen, oneDNN and OpenBLAS, after a check that all give the same answer. The
+// report takes the fastest product of each precision as ceiling.
 #include <cstring>
 
 #include "bench.hpp"

@@ -190,7 +190,8 @@ class RidgeJob {
   [[nodiscard]] double scoring_bytes(double targets, const encoding::RidgePlan& plan) const {
     const auto rows = static_cast<double>(x_test_.rows());
     const double some = std::min(targets, static_cast<double>(kScored));
-    const auto order = static_cast<double>(plan.primal || banded() ? x_train_.cols() : x_train_.rows());
+    const auto order =
+        static_cast<double>(plan.primal || banded() ? x_train_.cols() : x_train_.rows());
     const double parts = banded() ? 2.0 * static_cast<double>(result_.bands.size()) : 0;
     return sizeof(T) * order * (targets + rows) +
            rows * some * (sizeof(T) + sizeof(float) * (3 + parts));
@@ -288,8 +289,8 @@ class RidgeJob {
         .weights = encoding::dirichlet_weights(options_.band_candidates, design_.sizes.size(),
                                                options_.band_concentrations,
                                                {options_.seed, 0, stream_of("band weights")})};
-    const auto model = encoding::fit_banded_ridge<T>(x_train_, design_.sizes, source,
-                                                     train_.segment, options);
+    const auto model =
+        encoding::fit_banded_ridge<T>(x_train_, design_.sizes, source, train_.segment, options);
     note(first, model.flags, model.alpha);
     form_ = "banded";
     folds_ = encoding::make_folds(train_.segment).description;

@@ -162,8 +162,8 @@ TEST_CASE("a fit in the features' own memory is the same fit, with a smaller for
       options.form = form;
       const auto model = fit_ridge<double>(x, y, runs_of(30, 1), options);
       RowMatrix<double> given = x;
-      const auto same =
-          fit_ridge_in_place<double>(std::move(given), in_memory<double>(y), runs_of(30, 1), options);
+      const auto same = fit_ridge_in_place<double>(std::move(given), in_memory<double>(y),
+                                                   runs_of(30, 1), options);
       CHECK(same.alpha == model.alpha);
       CHECK(same.cv_score == model.cv_score);
       CHECK(same.predict(x) == model.predict(x));

@@ -357,8 +357,8 @@ RidgeModel<T> fit_ridge(const MatrixRef<T>& x, const TargetSource<T>& source,
   return detail::fit_checked<T>(RowMatrix<T>(x), false, source, run_of_row, options);
 }
 
-/// The same in the memory of x, which is ordered and centered there: without a copy of the features.
-/// A dual model keeps it for its predictions.
+/// The same in the memory of x, which is ordered and centered there: without a copy of the
+/// features. A dual model keeps it for its predictions.
 template <class T>
 RidgeModel<T> fit_ridge_in_place(RowMatrix<T>&& x, const TargetSource<T>& source,
                                  std::span<const std::size_t> run_of_row,

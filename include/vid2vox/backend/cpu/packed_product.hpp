@@ -1,17 +1,23 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
 
 #include "vid2vox/backend/cpu/thread_scratch.hpp"
 #include "vid2vox/backend/cpu/tile_product.hpp"
+#include "vid2vox/core/half.hpp"
 #include "vid2vox/core/matrix_view.hpp"
 
 namespace vid2vox::backend::cpu {
 
-/// Terms that are summed in registers before the result's memory is touched, and rows that a panel
-/// of the right factor serves: the panel and the left factor's part stay in the second cache.
-inline constexpr std::size_t kPackedTerms = 512;
+/// Factors whose products are summed in registers before the result's memory is touched, and rows
+/// that a panel of the right factor serves: the panel and the left factor's part stay in the second
+/// cache.
+inline constexpr std::size_t kPackedFactors = 512;
 inline constexpr std::size_t kPackedRows = 256;
 
 /// Part of a matrix.
@@ -21,58 +27,140 @@ MatrixView<T> block(const MatrixView<T>& m, std::size_t row, std::size_t rows, s
   return {m.data + row * m.stride + col, rows, cols, m.stride};
 }
 
-/// c = a b or c += a b for a panel b [terms, c.cols] of whole vectors, filled up with zeros.
-template <class A>
-void panel_product(std::size_t terms, TileFactor<A> a, const A* b, MatrixView<A> c,
+/// How products of T are packed: the factors as the registers' tiles take them.
+template <class T>
+struct Packed {
+  using Factor = std::conditional_t<std::is_same_v<T, bfloat16>, Bfloat16Pair, T>;
+  using Sum = SumOf<Factor>;
+  static constexpr std::size_t kTogether = sizeof(Factor) / sizeof(T);  // terms of a factor
+
+  static constexpr std::size_t factors(std::size_t terms) {
+    return (terms + kTogether - 1) / kTogether;
+  }
+
+  /// to [factors, stride] = the rows of `from` [terms, cols]; up to `stride` and the last term 0.
+  static void rows(MatrixView<const T> from, Factor* to, std::size_t stride) {
+    for (std::size_t k = 0; k < from.rows; k += kTogether, to += stride) {
+      const T* row = from.data + k * from.stride;
+      if constexpr (kTogether == 1) {
+        std::copy_n(row, from.cols, to);
+      } else if (k + 1 < from.rows) {
+        pair_rows(from.cols, row, row + from.stride, to);
+      } else {
+        for (std::size_t i = 0; i < from.cols; ++i) to[i] = pair(row[i], T{});
+      }
+      std::fill(to + from.cols, to + stride, Factor(0));
+    }
+  }
+  /// to [factors, stride] = the columns of `from` [cols, terms].
+  static void columns(MatrixView<const T> from, Factor* to, std::size_t stride) {
+    if constexpr (kTogether == 1) {
+      transpose_rows<T>(from, to, stride);
+    } else {
+      ThreadScratch<Factor> copy(from.rows * factors(from.cols));
+      in_place(from, copy);
+      // Bits are moved, no numbers read.
+      transpose_rows<float>(
+          {reinterpret_cast<const float*>(copy.data()), from.rows, factors(from.cols)},
+          reinterpret_cast<float*>(to), stride);
+    }
+  }
+  /// The terms of rows [rows, terms] as factors: where they are, or a copy.
+  static TileFactor<Factor> in_place(MatrixView<const T> from, ThreadScratch<Factor>& copy) {
+    if constexpr (kTogether == 1) {
+      return {from.data, from.stride, 1};
+    } else {
+      const std::size_t stride = factors(from.cols);
+      for (std::size_t i = 0; i < from.rows; ++i) {
+        Factor* row = copy.data() + i * stride;
+        row[stride - 1] = 0;
+        std::memcpy(row, from.data + i * from.stride, from.cols * sizeof(T));
+      }
+      return {copy.data(), stride, 1};
+    }
+  }
+  static void pair_rows(std::size_t cols, const T* first, const T* second, Factor* to) {
+    using Halves [[gnu::vector_size(kVectorBytes / 2)]] = std::uint16_t;
+    constexpr unsigned kHalf = 16;
+    std::size_t col = 0;
+    for (; col + kLanes<Factor> <= cols; col += kLanes<Factor>) {
+      Halves low;
+      Halves high;
+      std::memcpy(&low, first + col, sizeof(low));
+      std::memcpy(&high, second + col, sizeof(high));
+      store<Factor>(__builtin_convertvector(low, Vector<Factor>) |
+                        __builtin_convertvector(high, Vector<Factor>) << kHalf,
+                    to + col);
+    }
+    for (; col < cols; ++col) to[col] = pair(first[col], second[col]);
+  }
+  static Factor pair(T first, T second) {
+    constexpr unsigned kHalf = 16;
+    return Factor{std::bit_cast<std::uint16_t>(first)} |
+           Factor{std::bit_cast<std::uint16_t>(second)} << kHalf;
+  }
+};
+
+/// c = a b or c += a b for a panel b [factors, c.cols] of whole vectors, filled up with zeros.
+template <class L>
+void panel_product(std::size_t factors, TileFactor<L> a, const L* b, MatrixView<SumOf<L>> c,
                    bool accumulate) {
-  const std::size_t stride = whole_vectors<A>(c.cols);
+  using A = SumOf<L>;
+  const std::size_t stride = whole_vectors<L>(c.cols);
   if (stride == c.cols) {
-    tile_product(c.rows, terms, c.cols, a, b, stride, c.data, c.stride, accumulate);
+    tile_product<L>(c.rows, factors, c.cols, a, b, stride, c.data, c.stride, accumulate);
     return;
   }
   ThreadScratch<A> sums(c.rows * stride);
   if (accumulate) copy_to_vectors<A>({c.data, c.rows, c.cols, c.stride}, sums.data());
-  tile_product(c.rows, terms, c.cols, a, b, stride, sums.data(), stride, accumulate);
+  tile_product<L>(c.rows, factors, c.cols, a, b, stride, sums.data(), stride, accumulate);
   copy_from_vectors<A>(sums.data(), c);
 }
 
 /// c = op(a) op(b) or c += op(a) op(b), serial. Panels of b, and of a where it is transposed, are
 /// copied to where the registers' tiles read them in order (Goto and van de Geijn 2008). The order
-/// of the sums depends on nothing but their length.
-template <class A>
-[[gnu::noinline]] void packed_product(Transposed transposed, MatrixView<const A> a,
-                                      MatrixView<const A> b, MatrixView<A> c, bool accumulate) {
-  constexpr std::size_t kWide = kSumVectors * kLanes<A>;
+/// of the sums depends on nothing but their length. T: float, double, or bfloat16 where
+/// kMultipliesBfloat16.
+template <class T>
+[[gnu::noinline]] void packed_product(Transposed transposed, MatrixView<const T> a,
+                                      MatrixView<const T> b, MatrixView<typename Packed<T>::Sum> c,
+                                      bool accumulate) {
+  using Form = Packed<T>;
+  using L = typename Form::Factor;
   const bool left = transposed == Transposed::kLeft;
   const std::size_t inner = left ? a.rows : a.cols;
   if (inner == 0 && !accumulate) {
-    for (std::size_t row = 0; row < c.rows; ++row) std::fill_n(c.data + row * c.stride, c.cols, A(0));
+    for (std::size_t row = 0; row < c.rows; ++row) {
+      std::fill_n(c.data + row * c.stride, c.cols, typename Form::Sum(0));
+    }
   }
-  ThreadScratch<A> panel(kPackedTerms * kWide);
-  const std::size_t left_stride = whole_vectors<A>(std::min(kPackedRows, c.rows)) + kLanes<A>;
-  ThreadScratch<A> left_copy(left ? kPackedTerms * left_stride : 0);
-  const std::size_t parts = (inner + kPackedTerms - 1) / kPackedTerms;
+  constexpr std::size_t kTerms = kPackedFactors * Form::kTogether;
+  const std::size_t height = std::min(kPackedRows, c.rows);
+  // A vector more, so that rows do not all fall into one set of the cache.
+  const std::size_t left_stride = whole_vectors<L>(height) + kLanes<L>;
+  ThreadScratch<L> left_copy(kPackedFactors * left_stride);
+  ThreadScratch<L> panel(kPackedFactors * kSumVectors * kLanes<L>);
+  const std::size_t parts = (inner + kTerms - 1) / kTerms;
   for (std::size_t part = 0; part < parts; ++part) {
     const std::size_t term = inner * part / parts;
     const std::size_t terms = inner * (part + 1) / parts - term;
     for (std::size_t row = 0; row < c.rows; row += kPackedRows) {
       const std::size_t rows = std::min(kPackedRows, c.rows - row);
-      TileFactor<A> factor{a.data + row * a.stride + term, a.stride, 1};
+      TileFactor<L> factor{left_copy.data(), 1, left_stride};
       if (left) {
-        factor = {left_copy.data(), 1, left_stride};
-        for (std::size_t k = 0; k < terms; ++k) {
-          std::copy_n(a.data + (term + k) * a.stride + row, rows, left_copy.data() + k * left_stride);
-        }
+        Form::rows(block(a, term, terms, row, rows), left_copy.data(), left_stride);
+      } else {
+        factor = Form::in_place(block(a, row, rows, term, terms), left_copy);
       }
       for (std::size_t col = 0, cols = 0; col < c.cols; col += cols) {
-        cols = std::min(tile_columns<A>(c.cols - col), c.cols - col);
+        cols = std::min(tile_columns<L>(c.cols - col), c.cols - col);
         if (transposed == Transposed::kRight) {
-          transpose_rows<A>(block(b, col, cols, term, terms), panel.data(), whole_vectors<A>(cols));
+          Form::columns(block(b, col, cols, term, terms), panel.data(), whole_vectors<L>(cols));
         } else {
-          copy_to_vectors<A>(block(b, term, terms, col, cols), panel.data());
+          Form::rows(block(b, term, terms, col, cols), panel.data(), whole_vectors<L>(cols));
         }
-        panel_product<A>(terms, factor, panel.data(), block(c, row, rows, col, cols),
-                         accumulate || term > 0);
+        panel_product<L>(Form::factors(terms), factor, panel.data(), block(c, row, rows, col, cols),
+                         accumulate || part > 0);
       }
     }
   }

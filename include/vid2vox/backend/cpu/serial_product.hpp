@@ -96,6 +96,12 @@ void serial_product(Transposed transposed, MatrixView<const L> a, MatrixView<con
   using A = AccumulateOf<L>;
   if constexpr (std::is_same_v<L, bfloat16> && std::is_same_v<R, bfloat16>) {
     if (bfloat16_product(transposed, a, b, c, accumulate)) return;
+    if (kMultipliesBfloat16 && product_engine() == nullptr) {
+      Widened<Out> result(c, accumulate);
+      packed_product<bfloat16>(transposed, a, b, result.view(), accumulate);
+      result.store();
+      return;
+    }
   }
   ThreadScratch<A> a_copy(std::is_same_v<L, A> ? 0 : a.rows * a.cols);
   ThreadScratch<A> b_copy(std::is_same_v<R, A> ? 0 : b.rows * b.cols);

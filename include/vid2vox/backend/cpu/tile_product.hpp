@@ -2,16 +2,45 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "vid2vox/backend/cpu/vectors.hpp"
 
 namespace vid2vox::backend::cpu {
 
+/// Whether the processor that is compiled for multiplies bfloat16 numbers, sums in float32.
+#if defined(__AVX512BF16__)
+inline constexpr bool kMultipliesBfloat16 = true;
+#else
+inline constexpr bool kMultipliesBfloat16 = false;
+#endif
+
+/// The bfloat16 factors of two consecutive terms, the first in the low bits: such a processor
+/// multiplies and sums both at once. The other factors of a product are the numbers themselves.
+using Bfloat16Pair = std::uint32_t;
+/// What products of factors L are summed in.
+template <class L>
+using SumOf = std::conditional_t<std::is_same_v<L, Bfloat16Pair>, float, L>;
+
+/// sum += left * right, lane by lane.
+template <class L>
+void multiply_add(Vector<SumOf<L>>& sum, const L& left, const Vector<L>& right) {
+  if constexpr (std::is_same_v<L, Bfloat16Pair>) {
+#if defined(__AVX512BF16__)
+    const Vector<L> lefts = left - Vector<L>{};
+    asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(lefts), "v"(right));
+#endif
+  } else {
+    sum += left * right;
+  }
+}
+
 /// A left factor: element (i, j) at data[i * row + j * col].
-template <class A>
+template <class L>
 struct TileFactor {
-  const A* data;
+  const L* data;
   std::size_t row;
   std::size_t col;
 };
@@ -30,9 +59,10 @@ constexpr std::size_t tile_columns(std::size_t left) {
 }
 
 /// `Rows` rows and `Vectors` vectors of columns of a product, held in registers.
-template <std::size_t Rows, std::size_t Vectors, class A>
-void tile_product_part(std::size_t inner, TileFactor<A> a, const A* b, std::size_t b_stride, A* c,
-                       std::size_t c_stride, bool accumulate) {
+template <std::size_t Rows, std::size_t Vectors, class L>
+void tile_product_part(std::size_t inner, TileFactor<L> a, const L* b, std::size_t b_stride,
+                       SumOf<L>* c, std::size_t c_stride, bool accumulate) {
+  using A = SumOf<L>;
   Vector<A> sum[Rows][Vectors];
 #pragma GCC unroll 8
   for (std::size_t i = 0; i < Rows; ++i) {
@@ -45,12 +75,14 @@ void tile_product_part(std::size_t inner, TileFactor<A> a, const A* b, std::size
     }
   }
   for (std::size_t k = 0; k < inner; ++k) {
-    Vector<A> right[Vectors];
-    for (std::size_t j = 0; j < Vectors; ++j) load(b + k * b_stride + j * kLanes<A>, right[j]);
+    Vector<L> right[Vectors];
+    for (std::size_t j = 0; j < Vectors; ++j) {
+      std::memcpy(&right[j], b + k * b_stride + j * kLanes<L>, sizeof(right[j]));
+    }
 #pragma GCC unroll 8
     for (std::size_t i = 0; i < Rows; ++i) {
-      const A left = a.data[i * a.row + k * a.col];
-      for (std::size_t j = 0; j < Vectors; ++j) sum[i][j] += left * right[j];
+      const L left = a.data[i * a.row + k * a.col];
+      for (std::size_t j = 0; j < Vectors; ++j) multiply_add<L>(sum[i][j], left, right[j]);
     }
   }
 #pragma GCC unroll 8
@@ -60,9 +92,9 @@ void tile_product_part(std::size_t inner, TileFactor<A> a, const A* b, std::size
 }
 
 /// `Vectors` vectors of columns of all rows.
-template <std::size_t Vectors, class A>
-void tile_product_panel(std::size_t rows, std::size_t inner, TileFactor<A> a, const A* b,
-                        std::size_t b_stride, A* c, std::size_t c_stride, bool accumulate) {
+template <std::size_t Vectors, class L>
+void tile_product_panel(std::size_t rows, std::size_t inner, TileFactor<L> a, const L* b,
+                        std::size_t b_stride, SumOf<L>* c, std::size_t c_stride, bool accumulate) {
   const auto part = [&](auto count) {
     constexpr std::size_t kRows = decltype(count)::value;
     for (; rows >= kRows; rows -= kRows) {
@@ -80,16 +112,16 @@ void tile_product_panel(std::size_t rows, std::size_t inner, TileFactor<A> a, co
 /// c [rows, cols] = a b or c += a b, serial, for factors that lie in the cache: what a call costs
 /// beside the arithmetic is little, and nothing is packed. b [inner, cols] and c are read and
 /// written up to whole_vectors(cols). The order of the sums depends on nothing else.
-template <class A>
+template <class L>
 [[gnu::noinline]] void tile_product(std::size_t rows, std::size_t inner, std::size_t cols,
-                                    TileFactor<A> a, const A* b, std::size_t b_stride, A* c,
+                                    TileFactor<L> a, const L* b, std::size_t b_stride, SumOf<L>* c,
                                     std::size_t c_stride, bool accumulate) {
   for (std::size_t col = 0, here = 0; col < cols; col += here) {
-    here = tile_columns<A>(cols - col);
-    if (here == kSumVectors * kLanes<A>) {
+    here = tile_columns<L>(cols - col);
+    if (here == kSumVectors * kLanes<L>) {
       tile_product_panel<kSumVectors>(rows, inner, a, b + col, b_stride, c + col, c_stride,
-                                       accumulate);
-    } else if (here == 2 * kLanes<A>) {
+                                      accumulate);
+    } else if (here == 2 * kLanes<L>) {
       tile_product_panel<2>(rows, inner, a, b + col, b_stride, c + col, c_stride, accumulate);
     } else {
       tile_product_panel<1>(rows, inner, a, b + col, b_stride, c + col, c_stride, accumulate);
