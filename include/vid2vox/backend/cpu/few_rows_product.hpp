@@ -1,10 +1,12 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <type_traits>
 
 #include "vid2vox/backend/cpu/thread_scratch.hpp"
+#include "vid2vox/backend/cpu/vectors.hpp"
 #include "vid2vox/core/accumulate.hpp"
 #include "vid2vox/core/matrix_view.hpp"
 #include "vid2vox/core/parallel.hpp"
@@ -14,42 +16,64 @@ namespace vid2vox::backend::cpu {
 /// Rows up to which a product is bound by reading its right side once: decoding a token.
 inline constexpr std::size_t kFewRows = 8;
 
-/// sum [a.rows, b.cols] = a b, in A. A block of columns stays in the first-level cache while the
-/// rows of b stream by, four at a time.
-template <class T>
-void few_rows_piece(MatrixView<const T> a, MatrixView<const T> b, AccumulateOf<T>* sum) {
+/// sum [Rows, b.cols] += a b for `Terms` rows of b, which are read once, side by side; x [Rows,
+/// Terms]: those columns of a. The rows that come next are asked for from memory ahead of time.
+template <std::size_t Rows, std::size_t Terms, class T>
+void add_few_terms(const MatrixView<const T>& b, std::size_t term, const AccumulateOf<T>* x,
+                   AccumulateOf<T>* sum) {
   using A = AccumulateOf<T>;
-  constexpr bool kConvert = !std::is_same_v<T, A>;
-  constexpr std::size_t kColumns = 512;
-  constexpr std::size_t kTerms = 4;
-  alignas(Buffer<A>::kAlignment) A widened[kConvert ? kTerms * kColumns : 1];
-  std::fill_n(sum, a.rows * b.cols, A(0));
-  for (std::size_t col = 0; col < b.cols; col += kColumns) {
-    const std::size_t cols = std::min(kColumns, b.cols - col);
-    for (std::size_t k = 0; k < b.rows; k += kTerms) {
-      const A* row[kTerms];
-      for (std::size_t i = 0; i < kTerms; ++i) {
-        const T* source = b.data + std::min(k + i, b.rows - 1) * b.stride + col;
-        if constexpr (kConvert) {
-          A* copy = widened + i * kColumns;
-          for (std::size_t j = 0; j < cols; ++j) copy[j] = source[j];
-          row[i] = copy;
-        } else {
-          row[i] = source;
-        }
-      }
-      for (std::size_t r = 0; r < a.rows; ++r) {
-        A x[kTerms];
-        for (std::size_t i = 0; i < kTerms; ++i) {
-          x[i] = k + i < b.rows ? static_cast<A>(a.data[r * a.stride + k + i]) : A(0);
-        }
-        A* target = sum + r * b.cols + col;
-        for (std::size_t j = 0; j < cols; ++j) {
-          target[j] +=
-              (x[0] * row[0][j] + x[1] * row[1][j]) + (x[2] * row[2][j] + x[3] * row[3][j]);
-        }
+  constexpr std::size_t kRowsAhead = 8;
+  const T* row = b.data + term * b.stride;
+  std::size_t col = 0;
+  for (; col + kLanes<A> <= b.cols; col += kLanes<A>) {
+    Vector<A> right[Terms];
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < Terms; ++k) {
+      const T* here = row + k * b.stride + col;
+      __builtin_prefetch(here + kRowsAhead * b.stride);
+      load(here, right[k]);
+    }
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < Rows; ++r) {
+      Vector<A> total;
+      load(sum + r * b.cols + col, total);
+#pragma GCC unroll 8
+      for (std::size_t k = 0; k < Terms; ++k) total += x[r * Terms + k] * right[k];
+      store<A>(total, sum + r * b.cols + col);
+    }
+  }
+  for (; col < b.cols; ++col) {
+    for (std::size_t r = 0; r < Rows; ++r) {
+      for (std::size_t k = 0; k < Terms; ++k) {
+        sum[r * b.cols + col] += x[r * Terms + k] * static_cast<A>(row[k * b.stride + col]);
       }
     }
+  }
+}
+
+/// sum [Rows, b.cols] = a b, in A; rows of a beyond its last count as zeros.
+template <std::size_t Rows, class T>
+void few_rows_piece(const MatrixView<const T>& a, const MatrixView<const T>& b,
+                    AccumulateOf<T>* sum) {
+  using A = AccumulateOf<T>;
+  constexpr std::size_t kTerms = Rows == 1 ? 1 : 4;  // one: a single stream, read in order
+  std::fill_n(sum, Rows * b.cols, A(0));
+  A x[Rows * kTerms] = {};
+  std::size_t term = 0;
+  for (; term + kTerms <= b.rows; term += kTerms) {
+    for (std::size_t r = 0; r < a.rows; ++r) {
+      for (std::size_t k = 0; k < kTerms; ++k) {
+        x[r * kTerms + k] = static_cast<A>(a.data[r * a.stride + term + k]);
+      }
+    }
+    add_few_terms<Rows, kTerms>(b, term, x, sum);
+  }
+  for (; term < b.rows; ++term) {
+    A last[Rows] = {};
+    for (std::size_t r = 0; r < a.rows; ++r) {
+      last[r] = static_cast<A>(a.data[r * a.stride + term]);
+    }
+    add_few_terms<Rows, 1>(b, term, last, sum);
   }
 }
 
@@ -60,18 +84,24 @@ void few_rows_product(MatrixView<const T> a, MatrixView<const T> b, const Accumu
                       MatrixView<Out> c, bool accumulate) {
   using A = AccumulateOf<T>;
   constexpr std::size_t kPieceElements = 1 << 16;  // of b: some microseconds of reading
-  constexpr std::size_t kMostPieces = 8;
+  constexpr std::size_t kMostPieces = 4;
   const std::size_t pieces =
       std::clamp<std::size_t>(b.rows * b.cols / kPieceElements, 1, kMostPieces);
   const std::size_t piece_rows = (b.rows + pieces - 1) / pieces;
-  const std::size_t sum_size = aligned_count(c.rows * c.cols);
+  const std::size_t held = std::bit_ceil(c.rows);  // rows of the sums
+  const std::size_t sum_size = aligned_count(held * c.cols);
   ThreadScratch<A> memory(pieces * sum_size);
   A* const sums = memory.data();
   const auto piece_product = [&](std::size_t piece) {
     const std::size_t begin = std::min(piece * piece_rows, b.rows);
     const std::size_t rows = std::min(piece_rows, b.rows - begin);
-    few_rows_piece<T>({a.data + begin, a.rows, rows, a.stride},
-                      {b.data + begin * b.stride, rows, b.cols, b.stride}, sums + piece * sum_size);
+    const MatrixView<const T> left{a.data + begin, a.rows, rows, a.stride};
+    const MatrixView<const T> right{b.data + begin * b.stride, rows, b.cols, b.stride};
+    A* sum = sums + piece * sum_size;
+    if (held == 1) few_rows_piece<1, T>(left, right, sum);
+    if (held == 2) few_rows_piece<2, T>(left, right, sum);
+    if (held == 4) few_rows_piece<4, T>(left, right, sum);
+    if (held == 8) few_rows_piece<8, T>(left, right, sum);
   };
   if (pieces == 1) {
     piece_product(0);
