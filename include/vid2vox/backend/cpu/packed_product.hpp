@@ -58,7 +58,7 @@ struct Packed {
       transpose_rows<T>(from, to, stride);
     } else {
       ThreadScratch<Factor> copy(from.rows * factors(from.cols));
-      in_place(from, copy);
+      of_rows(from, copy);
       // Bits are moved, no numbers read.
       transpose_rows<float>(
           {reinterpret_cast<const float*>(copy.data()), from.rows, factors(from.cols)},
@@ -66,7 +66,7 @@ struct Packed {
     }
   }
   /// The terms of rows [rows, terms] as factors: where they are, or a copy.
-  static TileFactor<Factor> in_place(MatrixView<const T> from, ThreadScratch<Factor>& copy) {
+  static TileFactor<Factor> of_rows(MatrixView<const T> from, ThreadScratch<Factor>& copy) {
     if constexpr (kTogether == 1) {
       return {from.data, from.stride, 1};
     } else {
@@ -150,7 +150,7 @@ template <class T>
       if (left) {
         Form::rows(block(a, term, terms, row, rows), left_copy.data(), left_stride);
       } else {
-        factor = Form::in_place(block(a, row, rows, term, terms), left_copy);
+        factor = Form::of_rows(block(a, row, rows, term, terms), left_copy);
       }
       for (std::size_t col = 0, cols = 0; col < c.cols; col += cols) {
         cols = std::min(tile_columns<L>(c.cols - col), c.cols - col);

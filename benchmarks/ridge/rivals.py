@@ -1,4 +1,4 @@
-"""One rival of bench_ridge: `ridge_rivals.py WHO DIR`. Reads x.npy and y.npy of DIR, fits a ridge with
+"""One rival of bench_ridge: `rivals.py WHO DIR`. Reads x.npy and y.npy of DIR, fits a ridge with
 cross-validation in float32, checks the scores against ours (score.npy), and prints seconds and peak
 memory in the form of Google Benchmark.
 
