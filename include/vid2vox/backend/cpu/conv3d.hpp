@@ -107,8 +107,10 @@ void gather_tile(const Gather& gather, const T* source, std::size_t row_begin, s
 }
 
 /// Rows of a tile and columns that are gathered at a time: about a megabyte of floats, so that a
-/// tile stays in the second-level cache.
+/// tile stays in the second-level cache. Where there are few rows, tiles are lower, so that all
+/// threads have some.
 inline constexpr std::size_t kTileRows = 256;
+inline constexpr std::size_t kFewestTileRows = 64;
 inline constexpr std::size_t kTileColumns = 1024;
 
 /// Calls store(row, values [out_channels]) with the product of every gathered row and `weights`
@@ -118,7 +120,8 @@ void gather_product(const Gather& gather, const T* source, const T* weights,
                     std::size_t out_channels, const Store& store) {
   const std::size_t width = gather.width();
   const std::size_t group = std::max<std::size_t>(1, kTileColumns / width);
-  parallel_ranges(gather.rows(), kTileRows, [&](std::size_t begin, std::size_t end) {
+  const std::size_t tile_rows = std::clamp(piece_length(gather.rows()), kFewestTileRows, kTileRows);
+  parallel_ranges(gather.rows(), tile_rows, [&](std::size_t begin, std::size_t end) {
     const std::size_t rows = end - begin;
     ThreadScratch<T> tile(rows * std::min(group, gather.pairs()) * width);
     ThreadScratch<AccumulateOf<T>> sum(rows * out_channels);
