@@ -154,6 +154,12 @@ inline Json compare_rounds(const Rounds& rounds) {
           for (const auto& [engine, ours] : entry["ours"].items()) {
             const auto r = ratio(rounds, name, workload.name() + "/" + kOursPrefix + engine);
             if (r) rival["ratio"][engine] = *r;
+            // The ratio that a program at the ceiling would have.
+            if (ours.contains("share_of_floor")) {
+              rival["ratio_at_ceiling"] =
+                  m->seconds * 1e6 /
+                  (ours["share_of_floor"].get<double>() * ours["microseconds"].get<double>());
+            }
           }
         } else {
           rival["error"] = m->error;

@@ -70,6 +70,7 @@ inline std::string benchmark_table(const Json& report) {
   }
   head.insert(head.end(), {"rival", "its time"});
   for (const std::string& engine : engines) head.push_back("ratio, " + engine);
+  head.emplace_back("at the ceiling");
   std::string text = row(head) + row(std::vector<std::string>(head.size(), "---"));
   for (const Json& entry : report["benchmarks"]) {
     const auto parts = parts_of(entry["name"]);
@@ -92,6 +93,9 @@ inline std::string benchmark_table(const Json& report) {
         const Json ratios = rival.value("ratio", Json::object());
         cells.push_back(ratios.contains(engine) ? number_text(ratios[engine]) + "x" : "-");
       }
+      cells.push_back(rival.contains("ratio_at_ceiling")
+                          ? number_text(rival["ratio_at_ceiling"]) + "x"
+                          : "-");
       text += row(cells);
     }
   }

@@ -76,6 +76,9 @@ TEST_CASE("ratios are medians over the rounds, and shares are of the fastest pro
   // 70 / 40, 80 / 40, 90 / 40; the slowing machine takes no part.
   CHECK(step["rivals"][0]["ratio"]["headers"].get<double>() == Approx(2));
   CHECK(step["rivals"][0]["ratio"]["onednn"].get<double>() == Approx(3.2));
+  // At the ceiling a step would take 20 ms.
+  CHECK(step["rivals"][0]["ratio_at_ceiling"].get<double>() ==
+        Approx(step["rivals"][0]["microseconds"].get<double>() / 20e3));
   CHECK(report["context"]["bench_cpu_headers"]["engine"] == "headers");
   CHECK(report["context"]["torch"]["torch_variants"]["a"] == "b");
 }
