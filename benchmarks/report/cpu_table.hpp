@@ -93,9 +93,8 @@ inline std::string benchmark_table(const Json& report) {
         const Json ratios = rival.value("ratio", Json::object());
         cells.push_back(ratios.contains(engine) ? number_text(ratios[engine]) + "x" : "-");
       }
-      cells.push_back(rival.contains("ratio_at_ceiling")
-                          ? number_text(rival["ratio_at_ceiling"]) + "x"
-                          : "-");
+      cells.push_back(
+          rival.contains("ratio_at_ceiling") ? number_text(rival["ratio_at_ceiling"]) + "x" : "-");
       text += row(cells);
     }
   }

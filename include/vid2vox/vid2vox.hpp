@@ -21,6 +21,7 @@
 #include "vid2vox/backend/cpu/matrix_product.hpp"
 #include "vid2vox/backend/cpu/memory.hpp"
 #include "vid2vox/backend/cpu/norm.hpp"
+#include "vid2vox/backend/cpu/packed_product.hpp"
 #include "vid2vox/backend/cpu/pointwise.hpp"
 #include "vid2vox/backend/cpu/product_engine.hpp"
 #include "vid2vox/backend/cpu/serial_product.hpp"

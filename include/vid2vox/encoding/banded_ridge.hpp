@@ -235,8 +235,8 @@ BandedRidge<T> fit_banded_ridge(const MatrixRef<T>& x, std::span<const Eigen::In
   RidgeOptions search = options.ridge;
   search.solve = false;
   for (std::size_t i = 0; i < options.weights.size(); ++i) {
-    const auto fit = fit_ridge_in_place<T>(
-        detail::scaled_spaces<T>(x, sizes, options.weights[i]), source, run_of_row, search);
+    const auto fit = fit_ridge_in_place<T>(detail::scaled_spaces<T>(x, sizes, options.weights[i]),
+                                           source, run_of_row, search);
     model.flags = fit.flags;
     for (std::size_t j = 0; j < targets; ++j) {
       model.scores(detail::index_of(i), detail::index_of(j)) = fit.cv_score[j];

@@ -26,8 +26,8 @@ inline const ProductEngine* chosen_engine = nullptr;
 
 /// The engine in use; null: packed_product, which needs only headers.
 inline const ProductEngine* product_engine() { return detail::chosen_engine; }
-/// Chooses the engine of all later products; null chooses the headers' own. Not while products run. Results
-/// keep their bits from run to run only with the same engine.
+/// Chooses the engine of all later products; null chooses the headers' own. Not while products run.
+/// Results keep their bits from run to run only with the same engine.
 inline void set_product_engine(const ProductEngine* engine) { detail::chosen_engine = engine; }
 inline const char* product_engine_name() {
   return product_engine() == nullptr ? "headers" : product_engine()->name;
