@@ -80,14 +80,17 @@ struct Packed {
     }
   }
   static void pair_rows(std::size_t cols, const T* first, const T* second, Factor* to) {
+    using Halves [[gnu::vector_size(kVectorBytes / 2)]] = std::uint16_t;
     constexpr unsigned kHalf = 16;
     std::size_t col = 0;
     for (; col + kLanes<Factor> <= cols; col += kLanes<Factor>) {
-      Vector<Factor> low;
-      Vector<Factor> high;
-      load_halves(first + col, low);
-      load_halves(second + col, high);
-      store<Factor>(low | high << kHalf, to + col);
+      Halves low;
+      Halves high;
+      std::memcpy(&low, first + col, sizeof(low));
+      std::memcpy(&high, second + col, sizeof(high));
+      store<Factor>(__builtin_convertvector(low, Vector<Factor>) |
+                        __builtin_convertvector(high, Vector<Factor>) << kHalf,
+                    to + col);
     }
     for (; col < cols; ++col) to[col] = pair(first[col], second[col]);
   }

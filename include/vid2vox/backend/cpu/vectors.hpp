@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <type_traits>
@@ -10,7 +9,6 @@
 
 #include "vid2vox/backend/cpu/pointwise.hpp"
 #include "vid2vox/core/accumulate.hpp"
-#include "vid2vox/core/half.hpp"
 #include "vid2vox/core/matrix_view.hpp"
 
 // GCC's and clang's vector types, as wide as the registers of the processor that is compiled for.
@@ -43,25 +41,12 @@ constexpr std::size_t whole_vectors(std::size_t count) {
   return (count + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
 }
 
-/// 16-bit numbers as the low halves of 32-bit ones.
-inline void load_halves(const void* from, Vector<std::uint32_t>& to) {
-  using Halves [[gnu::vector_size(kVectorBytes / 2)]] = std::uint16_t;
-  Halves halves;
-  std::memcpy(&halves, from, sizeof(halves));
-  to = __builtin_convertvector(halves, Vector<std::uint32_t>);
-}
-
 /// Numbers of T, 16 bits or more, as a vector of the type that they are summed in.
 template <class T>
 void load(const T* from, Vector<AccumulateOf<T>>& to) {
   using A = AccumulateOf<T>;
   if constexpr (std::is_same_v<T, A>) {
     std::memcpy(&to, from, sizeof(to));
-  } else if constexpr (std::is_same_v<T, bfloat16>) {
-    Vector<std::uint32_t> bits;
-    load_halves(from, bits);
-    bits <<= 16;  // a bfloat16 is the upper half of a float
-    std::memcpy(&to, &bits, sizeof(to));
   } else {
     A values[kLanes<A>];
     for (std::size_t lane = 0; lane < kLanes<A>; ++lane) values[lane] = static_cast<A>(from[lane]);
