@@ -162,7 +162,7 @@ report::SurfaceHemisphere hemisphere(const Arguments& a, const io::Volume& map,
                                      const std::string& side, Provenance& provenance) {
   report::SurfaceHemisphere result;
   const auto file = [&](const std::string& part) {
-    const auto path = surface_file(a.surface, part + "_" + side);
+    auto path = surface_file(a.surface, part + "_" + side);
     provenance.add_input(path);
     return path;
   };

@@ -15,7 +15,7 @@ using AccumulateOf = std::conditional_t<HalfPrecision<T>, float, T>;
 /// Elements of T that hold `count` elements of AccumulateOf<T>.
 template <class T>
 constexpr std::size_t accumulate_count(std::size_t count) {
-  return count * (sizeof(AccumulateOf<T>) / sizeof(T));
+  return HalfPrecision<T> ? 2 * count : count;
 }
 
 /// Part of a flat array of T (in whole cache lines from its start) as sums.

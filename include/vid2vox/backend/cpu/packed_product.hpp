@@ -30,9 +30,10 @@ MatrixView<T> block(const MatrixView<T>& m, std::size_t row, std::size_t rows, s
 /// How products of T are packed: the factors as the registers' tiles take them.
 template <class T>
 struct Packed {
-  using Factor = std::conditional_t<std::is_same_v<T, bfloat16>, Bfloat16Pair, T>;
+  static constexpr bool kPairs = std::is_same_v<T, bfloat16>;
+  using Factor = std::conditional_t<kPairs, Bfloat16Pair, T>;
   using Sum = SumOf<Factor>;
-  static constexpr std::size_t kTogether = sizeof(Factor) / sizeof(T);  // terms of a factor
+  static constexpr std::size_t kTogether = kPairs ? 2 : 1;  // terms of a factor
 
   static constexpr std::size_t factors(std::size_t terms) {
     return (terms + kTogether - 1) / kTogether;
