@@ -82,12 +82,18 @@ TEST_CASE("equal scores: the larger alpha wins") {
   }
 }
 
-TEST_CASE("folds in any order of rows, with rows that none leaves out") {
-  const RowMatrix<double> x = noise<double>(30, 6, 1);
-  const RowMatrix<double> y = noise<double>(30, 4, 2) + x.leftCols(4);
+/// Two folds of 30 rows, neither in order nor together all rows.
+RidgeOptions scattered_folds() {
   RidgeOptions options;
   options.alphas = {1e-2, 1, 100};
   options.folds = {leave_out({28, 3, 9, 14}, 30), leave_out({0, 7, 21}, 30)};
+  return options;
+}
+
+TEST_CASE("folds in any order of rows, with rows that none leaves out") {
+  const RowMatrix<double> x = noise<double>(30, 6, 1);
+  const RowMatrix<double> y = noise<double>(30, 4, 2) + x.leftCols(4);
+  RidgeOptions options = scattered_folds();
   for (const FoldMethod method : {FoldMethod::kGram, FoldMethod::kKernel}) {
     for (const RidgeForm form : {RidgeForm::kPrimal, RidgeForm::kDual}) {
       options.method = method;
@@ -153,9 +159,7 @@ TEST_CASE("rows centered over all samples and left out one by one are refused") 
 TEST_CASE("a fit in the features' own memory is the same fit, with a smaller forecast") {
   const RowMatrix<double> x = noise<double>(30, 6, 1);
   const RowMatrix<double> y = noise<double>(30, 4, 2) + x.leftCols(4);
-  RidgeOptions options;
-  options.alphas = {1e-2, 1, 100};
-  options.folds = {leave_out({28, 3, 9, 14}, 30), leave_out({0, 7, 21}, 30)};
+  RidgeOptions options = scattered_folds();
   for (const bool intercept : {true, false}) {
     for (const RidgeForm form : {RidgeForm::kPrimal, RidgeForm::kDual}) {
       options.intercept = intercept;

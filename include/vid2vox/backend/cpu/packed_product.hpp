@@ -34,6 +34,7 @@ struct Packed {
   using Factor = std::conditional_t<kPairs, Bfloat16Pair, T>;
   using Sum = SumOf<Factor>;
   static constexpr std::size_t kTogether = kPairs ? 2 : 1;  // terms of a factor
+  static constexpr unsigned kPairShift = 16;                // of a pair's second number
 
   static constexpr std::size_t factors(std::size_t terms) {
     return (terms + kTogether - 1) / kTogether;
@@ -82,7 +83,6 @@ struct Packed {
   }
   static void pair_rows(std::size_t cols, const T* first, const T* second, Factor* to) {
     using Halves [[gnu::vector_size(kVectorBytes / 2)]] = std::uint16_t;
-    constexpr unsigned kHalf = 16;
     std::size_t col = 0;
     for (; col + kLanes<Factor> <= cols; col += kLanes<Factor>) {
       Halves low;
@@ -90,15 +90,14 @@ struct Packed {
       std::memcpy(&low, first + col, sizeof(low));
       std::memcpy(&high, second + col, sizeof(high));
       store<Factor>(__builtin_convertvector(low, Vector<Factor>) |
-                        __builtin_convertvector(high, Vector<Factor>) << kHalf,
+                        __builtin_convertvector(high, Vector<Factor>) << kPairShift,
                     to + col);
     }
     for (; col < cols; ++col) to[col] = pair(first[col], second[col]);
   }
   static Factor pair(T first, T second) {
-    constexpr unsigned kHalf = 16;
     return Factor{std::bit_cast<std::uint16_t>(first)} |
-           Factor{std::bit_cast<std::uint16_t>(second)} << kHalf;
+           Factor{std::bit_cast<std::uint16_t>(second)} << kPairShift;
   }
 };
 
