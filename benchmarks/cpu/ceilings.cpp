@@ -8,6 +8,7 @@
 #include "rivals/onednn.hpp"
 #include "rivals/openblas.hpp"
 #include "vid2vox/backend/cpu/matrix_product.hpp"
+#include "vid2vox/backend/cpu/streamed_product.hpp"
 #include "vid2vox/core/parallel.hpp"
 
 namespace vid2vox::bench {
@@ -57,6 +58,15 @@ struct ProductCase : Case {
     ops::MatrixProduct<cpu>::nn<T, float>({a.data(), m, k}, {b.data(), k, n}, {c.data(), m, n},
                                           false);
   }
+  /// As decoding multiplies: by weights that were arranged before.
+  void arrange() {
+    arranged = Buffer<T>(k * n);
+    ops::StreamedProduct<cpu>::arrange<T>({b.data(), k, n}, arranged.data());
+  }
+  void ours_streamed() {
+    ops::StreamedProduct<cpu>::nn<T, float>({a.data(), m, k}, {arranged.data(), k, n},
+                                            {c.data(), m, n}, false);
+  }
   void check(const std::string& who, const std::function<void()>& run) {
     ours();
     const std::vector<float> reference = to_floats(c);
@@ -66,24 +76,26 @@ struct ProductCase : Case {
   }
 
   std::size_t m, k, n;
-  Buffer<T> a, b;
+  Buffer<T> a, b, arranged;
   Buffer<float> c;
 };
 
 struct ProductShape {
   std::size_t m, k, n;
+  bool streamed = false;
 };
 
 template <class P>
 void add_products(const ProductShape& s) {
   using Data = ProductCase<P>;
+  const std::string operation = s.streamed ? "streamed_product" : "product";
   const std::string shape =
       std::to_string(s.m) + "x" + std::to_string(s.k) + "x" + std::to_string(s.n);
   // What a rival needs besides the data is made before it is timed.
   using Prepare = std::function<std::function<void()>(Data&)>;
   const auto add_one = [&](const std::string& who, const Prepare& prepare) {
-    add(name_of<P>("product", shape) + who, [=](benchmark::State& state) {
-      auto& data = use_case<Data>(name_of<P>("product", shape),
+    add(name_of<P>(operation, shape) + who, [=](benchmark::State& state) {
+      auto& data = use_case<Data>(name_of<P>(operation, shape),
                                   [&] { return std::make_unique<Data>(s.m, s.k, s.n); });
       const std::function<void()> run = prepare(data);
       if (who != ours() && data.first_time("check of " + who)) data.check(who, run);
@@ -91,7 +103,11 @@ void add_products(const ProductShape& s) {
       time(state, data, who, work, run);
     });
   };
-  add_one(ours(), [](Data& data) { return [&data] { data.ours(); }; });
+  add_one(ours(), [=](Data& data) -> std::function<void()> {
+    if (!s.streamed) return [&data] { data.ours(); };
+    data.arrange();
+    return [&data] { data.ours_streamed(); };
+  });
   if (!times_rivals()) return;
   add_one("onednn", [](Data& data) {
     return rivals::onednn_product(data.m, data.k, data.n, data.a.data(), data.b.data(),
@@ -116,7 +132,7 @@ void register_ceilings() {
   add_stream("stream_read", 1.0 * StreamCase::kBytes, &StreamCase::read);
   // A square, the wide layer of four clips in the GPT, and that of four tokens in decoding.
   for (const ProductShape& shape : {ProductShape{2048, 2048, 2048}, ProductShape{1024, 576, 2304},
-                                    ProductShape{4, 576, 2304}}) {
+                                    ProductShape{4, 576, 2304, true}}) {
     for_precisions([&](auto precision) { add_products<decltype(precision)>(shape); });
   }
 }

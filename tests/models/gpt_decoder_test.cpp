@@ -7,6 +7,7 @@
 #include "vid2vox/backend/cpu/embedding.hpp"
 #include "vid2vox/backend/cpu/memory.hpp"
 #include "vid2vox/backend/cpu/norm.hpp"
+#include "vid2vox/backend/cpu/streamed_product.hpp"
 
 namespace vid2vox {
 namespace {

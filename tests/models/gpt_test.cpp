@@ -9,6 +9,7 @@
 #include "vid2vox/backend/cpu/loss.hpp"
 #include "vid2vox/backend/cpu/memory.hpp"
 #include "vid2vox/backend/cpu/norm.hpp"
+#include "vid2vox/backend/cpu/streamed_product.hpp"
 #include "vid2vox/models/gpt_decoder.hpp"
 #include "vid2vox/training/adam.hpp"
 #include "vid2vox/training/schedule.hpp"

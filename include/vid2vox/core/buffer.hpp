@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <type_traits>
 
 namespace vid2vox {
 
@@ -20,8 +21,16 @@ class Buffer {
       : data_(count == 0 ? nullptr : allocate(count)), size_(count) {
     std::fill_n(data_.get(), count, value);
   }
-  Buffer(const Buffer& other) : Buffer(other.size_) {
+  Buffer(const Buffer& other) : Buffer(uninitialized(other.size_)) {
     std::copy_n(other.data(), size_, data_.get());
+  }
+  /// `count` elements that nobody has written yet: memory that is never touched costs nothing.
+  static Buffer uninitialized(std::size_t count) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    Buffer buffer;
+    buffer.data_.reset(count == 0 ? nullptr : allocate(count));
+    buffer.size_ = count;
+    return buffer;
   }
   Buffer& operator=(const Buffer& other) {
     Buffer copy(other);

@@ -47,6 +47,17 @@ void parallel_for(std::size_t count, const Body& body) {
   for (std::size_t i = 0; i < count; ++i) body(i);
 }
 
+/// parallel_for where `work`, elements that are read by all, is worth waking the threads.
+template <class Body>
+void parallel_if_worth(std::size_t count, std::size_t work, const Body& body) {
+  constexpr std::size_t kWorth = 1 << 16;  // about 10 microseconds; waking a team costs a few
+  if (work >= kWorth) {
+    parallel_for(count, body);
+  } else {
+    for (std::size_t i = 0; i < count; ++i) body(i);
+  }
+}
+
 /// Cuts [0, total) into pieces of `grain` and calls body(begin, end) for each, in parallel.
 template <class Body>
 void parallel_ranges(std::size_t total, std::size_t grain, const Body& body) {

@@ -5,6 +5,7 @@
 #include "vid2vox/layers/layer.hpp"
 #include "vid2vox/ops/input_precision.hpp"
 #include "vid2vox/ops/matrix_product.hpp"
+#include "vid2vox/ops/streamed_product.hpp"
 
 namespace vid2vox {
 
@@ -48,9 +49,9 @@ class Linear {
   }
 
   /// x: [rows, In], y: [rows, Out].
+  template <class Product = ops::MatrixProduct<device>>
   static void forward_rows(std::size_t rows, const State<T>& state, const T* x, T* y) {
     const ops::InputPrecisionScope<policy> precision;
-    using Product = ops::MatrixProduct<device>;
     const MatrixView<const T> input(x, rows, kIn);
     const MatrixView<const T> weights(state.weights, kIn, kOut);
     if constexpr (Config.bias) {
@@ -59,6 +60,17 @@ class Linear {
     } else {
       Product::template nn<T, T>(input, weights, {y, rows, kOut}, false);
     }
+  }
+
+  /// forward_rows with weights that `visit_streamed` names and StreamedProduct has arranged.
+  static void decode(std::size_t rows, const State<T>& state, const T* x, T* y) {
+    forward_rows<ops::StreamedProduct<device>>(rows, state, x, y);
+  }
+  /// Calls visit(offset, rows, cols) for the matrices that decoding reads, at offsets from
+  /// `offset`.
+  template <class Visitor>
+  static void visit_streamed(std::size_t offset, const Visitor& visit) {
+    visit(offset, kIn, kOut);
   }
 
   template <SampleShape S>

@@ -59,6 +59,18 @@ struct MultiHeadAttentionTensors {
             .dropout = 0,
             .dropout_key = {}};
   }
+  /// Of decoding: one query a head. The keys of a head are one stream, as are its values, so a head
+  /// is a batch element of its own: keys [batch, heads, capacity, d_k], values [batch, heads,
+  /// capacity, d_v].
+  static ops::AttentionGeometry decode_geometry(std::size_t batch, std::size_t keys,
+                                                std::size_t capacity) {
+    auto g = geometry(batch * static_cast<std::size_t>(Config.heads), 1, keys);
+    g.heads = 1;
+    g.q_stride = g.k_stride = g.d_k;
+    g.v_stride = g.o_stride = g.d_v;
+    g.key_rows = capacity;
+    return g;
+  }
 };
 
 /// Multi-head attention of a sequence to itself, tokens in raster order of the grid; q, k and v
@@ -126,26 +138,46 @@ class MultiHeadSelfAttention {
     }
   }
 
+  /// Elements of a cache.
+  static constexpr std::size_t cache_count(std::size_t batch, std::size_t capacity) {
+    return 2 * batch * capacity * kDim;
+  }
   /// One new token a batch element, at `position`, attending to the tokens decoded so far.
-  /// x, y: [batch, Dim]; cache: [batch, capacity, 3 Dim] (q, k, v rows; this token's row is filled
-  /// in).
+  /// x, y: [batch, Dim]; cache: keys [batch, heads, capacity, Dim / heads], then values; this
+  /// token's are filled in. Weights as `visit_streamed` says.
   static void decode(Context<T>& context, const State<T>& state, std::size_t position,
                      std::size_t capacity, const T* x, T* y, T* cache) {
     const typename Workspace<T>::Mark mark(context.scratch);
     T* qkv = context.scratch.take(3 * context.batch * kDim);
     T* mixed = context.scratch.take(context.batch * kDim);
     const ops::InputPrecisionScope<policy> precision;
-    project(context.batch, state, x, qkv);
-    ops::Memory<device>::copy_rows(context.batch, 3 * kDim, qkv, 3 * kDim,
-                                   cache + 3 * position * kDim, 3 * capacity * kDim);
-    auto g = Tensors::geometry(context.batch, 1, position + 1);
-    g.q_stride = g.k_stride = g.v_stride = 3 * kDim;
-    g.key_rows = capacity;
-    ops::Attention<device>::forward(g, qkv, cache + kDim, cache + 2 * kDim, mixed);
-    Output::forward_rows(context.batch, state.at(kOutput, 0), mixed, y);
+    project<ops::StreamedProduct<device>>(context.batch, state, x, qkv);
+    const auto g = Tensors::decode_geometry(context.batch, position + 1, capacity);
+    T* const keys = cache;
+    T* const values = cache + context.batch * capacity * kDim;
+    for (std::size_t b = 0; b < context.batch; ++b) {
+      const T* const token = qkv + 3 * b * kDim;
+      const std::size_t at = b * capacity * kDim + position * g.d_k;
+      const std::size_t heads = kDim / g.d_k;
+      ops::Memory<device>::copy_rows(heads, g.d_k, token + kDim, g.d_k, keys + at,
+                                     capacity * g.d_k);
+      ops::Memory<device>::copy_rows(heads, g.d_k, token + 2 * kDim, g.d_k, values + at,
+                                     capacity * g.d_k);
+    }
+    T* const queries = context.scratch.take(context.batch * kDim);
+    ops::Memory<device>::copy_rows(context.batch, kDim, static_cast<const T*>(qkv), 3 * kDim,
+                                   queries, kDim);
+    ops::Attention<device>::forward(g, static_cast<const T*>(queries), static_cast<const T*>(keys),
+                                    static_cast<const T*>(values), mixed);
+    Output::decode(context.batch, state.at(kOutput, 0), mixed, y);
+  }
+  template <class Visitor>
+  static void visit_streamed(std::size_t offset, const Visitor& visit) {
+    visit(offset, kDim, 3 * kDim);
+    Output::visit_streamed(offset + kOutput, visit);
   }
   static constexpr std::size_t decode_scratch_count(std::size_t batch) {
-    return aligned_count(3 * batch * kDim) + aligned_count(batch * kDim);
+    return aligned_count(3 * batch * kDim) + 2 * aligned_count(batch * kDim);
   }
 
   template <class Visitor>
@@ -163,9 +195,10 @@ class MultiHeadSelfAttention {
   static constexpr std::size_t mixed_offset(std::size_t rows) {
     return aligned_count(3 * rows * kDim);
   }
+  template <class Product = ops::MatrixProduct<device>>
   static void project(std::size_t rows, const State<T>& state, const T* x, T* qkv) {
-    ops::MatrixProduct<device>::template nn<T, T>({x, rows, kDim}, {state.weights, kDim, 3 * kDim},
-                                                  {qkv, rows, 3 * kDim}, false);
+    Product::template nn<T, T>({x, rows, kDim}, {state.weights, kDim, 3 * kDim},
+                               {qkv, rows, 3 * kDim}, false);
   }
   template <SampleShape S>
   static ops::AttentionGeometry geometry(const Context<T>& context) {
@@ -277,17 +310,34 @@ class MultiHeadCrossAttention {
     product(rows, kMemory, kMemory, memory, state.weights + kValue, kv + value_offset(batch));
   }
 
-  /// One token a batch element. x, y: [batch, Dim]; kv from project_memory.
+  /// The same for `decode`: keys [batch, heads, MemoryTokens, Dim / heads], then values [batch,
+  /// heads, MemoryTokens, MemoryDim / heads]. work: as many elements.
+  static void arrange_memory(std::size_t batch, const State<T>& state, const T* memory, T* kv,
+                             T* work) {
+    project_memory(batch, state, memory, work);
+    const auto g = Tensors::decode_geometry(batch, kMemoryTokens, kMemoryTokens);
+    split_heads(batch, g.d_k, kDim, work, kv);
+    split_heads(batch, g.d_v, kMemory, work + value_offset(batch), kv + value_offset(batch));
+  }
+
+  /// One token a batch element. x, y: [batch, Dim]; kv from arrange_memory. Weights as
+  /// `visit_streamed` says.
   static void decode(Context<T>& context, const State<T>& state, const T* kv, const T* x, T* y) {
     const typename Workspace<T>::Mark mark(context.scratch);
     T* q = context.scratch.take(context.batch * kDim);
     T* mixed = context.scratch.take(context.batch * kMemory);
     const ops::InputPrecisionScope<policy> precision;
-    product(context.batch, kDim, kDim, x, state.weights, q);
+    product<ops::StreamedProduct<device>>(context.batch, kDim, kDim, x, state.weights, q);
     const T* values = kv + value_offset(context.batch);
-    ops::Attention<device>::forward(Tensors::geometry(context.batch, 1, kMemoryTokens), q, kv,
-                                    values, mixed);
-    Output::forward_rows(context.batch, state.at(kOutput, 0), mixed, y);
+    ops::Attention<device>::forward(
+        Tensors::decode_geometry(context.batch, kMemoryTokens, kMemoryTokens),
+        static_cast<const T*>(q), kv, values, mixed);
+    Output::decode(context.batch, state.at(kOutput, 0), mixed, y);
+  }
+  template <class Visitor>
+  static void visit_streamed(std::size_t offset, const Visitor& visit) {
+    visit(offset, kDim, kDim);
+    Output::visit_streamed(offset + kOutput, visit);
   }
   static constexpr std::size_t decode_scratch_count(std::size_t batch) {
     return aligned_count(batch * kDim) + aligned_count(batch * kMemory);
@@ -320,10 +370,21 @@ class MultiHeadCrossAttention {
           k(mixed + aligned_count(rows * kMemory)),
           v(k + value_offset(batch)) {}
   };
+  template <class Product = ops::MatrixProduct<device>>
   static void product(std::size_t rows, std::size_t in, std::size_t out, const T* x, const T* w,
                       T* y) {
-    ops::MatrixProduct<device>::template nn<T, T>({x, rows, in}, {w, in, out}, {y, rows, out},
-                                                  false);
+    Product::template nn<T, T>({x, rows, in}, {w, in, out}, {y, rows, out}, false);
+  }
+  /// [batch, MemoryTokens, channels] to [batch, heads, MemoryTokens, width].
+  static void split_heads(std::size_t batch, std::size_t width, std::size_t channels, const T* x,
+                          T* y) {
+    for (std::size_t b = 0; b < batch; ++b) {
+      const std::size_t first = b * kMemoryTokens * channels;
+      for (std::size_t col = 0; col < channels; col += width) {
+        ops::Memory<device>::copy_rows(kMemoryTokens, width, x + first + col, channels,
+                                       y + first + col * kMemoryTokens, width);
+      }
+    }
   }
   template <SampleShape S>
   static ops::AttentionGeometry geometry(std::size_t batch) {

@@ -117,8 +117,9 @@ class TransformerBlock {
   using Self = MultiHeadSelfAttention<Dim, kSelf, ThePolicy>;
   using Cross =
       MultiHeadCrossAttention<Dim, Config.memory_dim, Config.memory_tokens, kCross, ThePolicy>;
-  using Mlp = Sequential<Linear<Dim, kMlpFactor * Dim, LinearConfig{}, ThePolicy>, Gelu2<ThePolicy>,
-                         Linear<kMlpFactor * Dim, Dim, LinearConfig{}, ThePolicy>>;
+  using MlpIn = Linear<Dim, kMlpFactor * Dim, LinearConfig{}, ThePolicy>;
+  using MlpOut = Linear<kMlpFactor * Dim, Dim, LinearConfig{}, ThePolicy>;
+  using Mlp = Sequential<MlpIn, Gelu2<ThePolicy>, MlpOut>;
   // Site 0 belongs to the attention weights.
   using SelfPart = PreNormResidual<Dim, Self, Config.dropout_percent, 1>;
   using CrossPart = PreNormResidual<Dim, Cross, Config.dropout_percent, 2>;
@@ -173,11 +174,11 @@ class TransformerBlock {
   }
 
   /// One token a batch element at `position`; x and y [batch, Dim] may be the same array. cache:
-  /// this block's [batch, capacity, 3 Dim]; memory_kv: this block's keys and values of the memory.
+  /// this block's keys and values of the tokens before; memory_kv: those of the memory. Weights as
+  /// `visit_streamed` says.
   static void decode(Context<T>& context, const State<T>& state, std::size_t position,
                      std::size_t capacity, const T* x, T* y, T* cache, const T* memory_kv) {
     const typename Workspace<T>::Mark mark(context.scratch);
-    constexpr SampleShape kToken{1, 1, 1, Dim};
     const std::size_t size = context.batch * static_cast<std::size_t>(Dim);
     T* normed = context.scratch.take(size);
     T* step = context.scratch.take(size);
@@ -193,15 +194,24 @@ class TransformerBlock {
       Cross::decode(context, inner, memory_kv, normed, step);
     });
     residual(y, state.at(kMlpOffset, 0), [&](const State<T>& inner) {
-      T* hidden = context.scratch.take(Mlp::template saved_count<kToken>(context.batch));
-      Mlp::template forward<kToken>(context, inner, normed, step, hidden);
+      T* hidden = context.scratch.take(context.batch * MlpIn::kOut);
+      MlpIn::decode(context.batch, inner, normed, hidden);
+      ops::Pointwise<device>::gelu2(context.batch * MlpIn::kOut, hidden, hidden);
+      MlpOut::decode(context.batch, inner.at(MlpIn::parameter_count, 0), hidden, step);
     });
   }
+  template <class Visitor>
+  static void visit_streamed(std::size_t offset, const Visitor& visit) {
+    constexpr std::size_t kInner = SelfPart::NormLayer::parameter_count;
+    Self::visit_streamed(offset + kInner, visit);
+    Cross::visit_streamed(offset + kCrossOffset + kInner, visit);
+    MlpIn::visit_streamed(offset + kMlpOffset + kInner, visit);
+    MlpOut::visit_streamed(offset + kMlpOffset + kInner + MlpIn::parameter_count, visit);
+  }
   static constexpr std::size_t decode_scratch_count(std::size_t batch) {
-    constexpr SampleShape kToken{1, 1, 1, Dim};
     return 2 * aligned_count(batch * static_cast<std::size_t>(Dim)) +
            std::max({Self::decode_scratch_count(batch), Cross::decode_scratch_count(batch),
-                     aligned_count(Mlp::template saved_count<kToken>(batch))});
+                     aligned_count(batch * MlpIn::kOut)});
   }
 
   template <class Visitor>

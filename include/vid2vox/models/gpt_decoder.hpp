@@ -52,7 +52,7 @@ std::int32_t draw_code(std::span<const T> logits, const SamplingOptions& options
 }
 
 /// Token-by-token decoding with cached keys and values; the memory's keys and values are computed
-/// once.
+/// once, and the weights are copied once to where products with few rows read them fastest.
 template <GptConfig C, class ThePolicy>
 class GptDecoder {
  public:
@@ -66,7 +66,8 @@ class GptDecoder {
   GptDecoder(std::size_t batch, State<T> state, const A* embeddings, const T* previous)
       : state_(state),
         embeddings_(embeddings),
-        cache_(kLayers * batch * Model::kTokens * 3 * Model::kDim),
+        weights_(Product::kArranges ? Model::parameter_count : 0),
+        cache_(kLayers * Block::Self::cache_count(batch, Model::kTokens)),
         memory_kv_(kLayers * Block::Cross::memory_kv_count(batch)),
         scratch_(scratch_count(batch)) {
     context_.batch = batch;
@@ -74,9 +75,12 @@ class GptDecoder {
     DeviceArray<ThePolicy, T> memory(batch * Model::kMemory.size());
     DeviceArray<ThePolicy, T> saved(Model::resnet_saved_count(batch));
     Model::compute_memory(context_, state_, previous, memory.data(), saved.data());
+    DeviceArray<ThePolicy, T> work(Block::Cross::memory_kv_count(batch));
     for (std::size_t layer = 0; layer < kLayers; ++layer) {
-      Block::Cross::project_memory(batch, cross_state(layer), memory.data(), memory_kv(layer));
+      Block::Cross::arrange_memory(batch, cross_state(layer), memory.data(), memory_kv(layer),
+                                   work.data());
     }
+    arrange_weights();
   }
 
   [[nodiscard]] std::size_t position() const { return position_; }
@@ -95,11 +99,11 @@ class GptDecoder {
     for (std::size_t layer = 0; layer < kLayers; ++layer) {
       const State<T> block = state_.at(Model::kStack + layer * Block::parameter_count, 0);
       Block::decode(context_, block, position_, Model::kTokens, x, x,
-                    cache_.data() + layer * batch * Model::kTokens * 3 * Model::kDim,
+                    cache_.data() + layer * Block::Self::cache_count(batch, Model::kTokens),
                     memory_kv(layer));
     }
     Model::FinalNorm::forward_rows(batch, state_.at(Model::kNorm, 0), x, x);
-    Model::FcOut::forward_rows(batch, state_.at(Model::kFcOutWeight, 0), x, logits);
+    Model::FcOut::decode(batch, state_.at(Model::kFcOutWeight, 0), x, logits);
     ++position_;
   }
 
@@ -129,12 +133,28 @@ class GptDecoder {
  private:
   using device = typename ThePolicy::device;
   using Memory = ops::Memory<device>;
+  using Product = ops::StreamedProduct<device>;
   static constexpr std::size_t kLayers = static_cast<std::size_t>(C.layers);
 
   static std::size_t scratch_count(std::size_t batch) {
     return std::max(aligned_count(batch * Model::kDim) + Block::decode_scratch_count(batch),
                     Model::Resnet::template scratch_count<Model::kCodes>(batch)) +
            aligned_count(batch * Model::kEmbedding);
+  }
+  /// From here on state_ has the weights that decoding reads, arranged, and no others.
+  void arrange_weights() {
+    if constexpr (Product::kArranges) {
+      const auto arrange = [&](std::size_t offset, std::size_t rows, std::size_t cols) {
+        Product::template arrange<T>({state_.weights + offset, rows, cols},
+                                     weights_.data() + offset);
+      };
+      Model::FcIn::visit_streamed(Model::kFcInWeight, arrange);
+      for (std::size_t layer = 0; layer < kLayers; ++layer) {
+        Block::visit_streamed(Model::kStack + layer * Block::parameter_count, arrange);
+      }
+      Model::FcOut::visit_streamed(Model::kFcOutWeight, arrange);
+      state_.weights = weights_.data();
+    }
   }
   T* memory_kv(std::size_t layer) {
     return memory_kv_.data() + layer * Block::Cross::memory_kv_count(context_.batch);
@@ -152,15 +172,16 @@ class GptDecoder {
     } else {
       T* tokens = context_.scratch.take(batch * Model::kEmbedding);
       ops::Codebook<device>::gather(batch, Model::kEmbedding, last, embeddings_, tokens);
-      Model::FcIn::forward_rows(batch, state_.at(Model::kFcInWeight, 0), tokens, x);
+      Model::FcIn::decode(batch, state_.at(Model::kFcInWeight, 0), tokens, x);
     }
     Model::Position::add_token(state_.at(Model::kPosition, 0), batch, position_, x, x);
   }
 
   State<T> state_;
   const A* embeddings_;
-  DeviceArray<ThePolicy, T> cache_;      // [layers, batch, tokens, 3 hidden_dim]
-  DeviceArray<ThePolicy, T> memory_kv_;  // [layers, the batch's keys, then its values]
+  DeviceArray<ThePolicy, T> weights_;    // as state_.weights
+  DeviceArray<ThePolicy, T> cache_;      // [layers, keys, then values, of the tokens before]
+  DeviceArray<ThePolicy, T> memory_kv_;  // [layers, keys, then values, of the memory]
   DeviceArray<ThePolicy, T> scratch_;
   Context<T> context_;
   std::size_t position_ = 0;

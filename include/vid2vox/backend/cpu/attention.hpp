@@ -44,17 +44,6 @@ AttentionHead<T> attention_head(const ops::AttentionGeometry& g, std::size_t seq
           .dropout = {g.dropout, g.dropout_key, sequence * g.queries * g.keys}};
 }
 
-/// Calls body(i) for i in [0, count), in parallel where `work` elements read by all are worth it.
-template <class Body>
-void parallel_if_worth(std::size_t count, std::size_t work, const Body& body) {
-  constexpr std::size_t kWorth = 1 << 16;  // about 10 microseconds; waking a team costs a few
-  if (work >= kWorth) {
-    parallel_for(count, body);
-  } else {
-    for (std::size_t i = 0; i < count; ++i) body(i);
-  }
-}
-
 /// The sums of d_k and d_v of one sequence, over the blocks of queries of one or more pieces.
 template <class T>
 struct KeyGradients {
@@ -91,7 +80,7 @@ struct Attention<cpu> {
     const std::size_t sequences = g.batch * g.heads;
     if (g.queries <= host::kFewQueries) {
       const std::size_t work = sequences * g.queries * g.keys * (g.d_k + g.d_v);
-      host::parallel_if_worth(sequences, work, [&](std::size_t sequence) {
+      parallel_if_worth(sequences, work, [&](std::size_t sequence) {
         host::attend_few(host::attention_head(g, sequence, q, k, v),
                          host::query_rows(g, o, sequence, g.d_v, g.o_stride));
       });

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "vid2vox/backend/cpu/few_rows_product.hpp"
 #include "vid2vox/backend/cpu/serial_product.hpp"
 #include "vid2vox/core/buffer.hpp"
 #include "vid2vox/core/parallel.hpp"
@@ -84,10 +83,6 @@ struct MatrixProduct<cpu> {
   template <class T, class Out = T>
   static void nn(MatrixView<const T> a, MatrixView<const T> b, MatrixView<Out> c, bool accumulate) {
     namespace host = backend::cpu;
-    if (c.rows <= host::kFewRows) {
-      host::few_rows_product<T, Out>(a, b, nullptr, c, accumulate);
-      return;
-    }
     host::for_each_piece(
         c, [&](std::size_t row, std::size_t rows, std::size_t col, std::size_t cols) {
           host::serial_nn<T, T, Out>(host::block(a, row, rows, 0, a.cols),
@@ -122,10 +117,6 @@ struct MatrixProduct<cpu> {
   static void nn_add_rows(MatrixView<const T> a, MatrixView<const T> b, const AccumulateOf<T>* bias,
                           MatrixView<Out> c) {
     namespace host = backend::cpu;
-    if (c.rows <= host::kFewRows) {
-      host::few_rows_product<T, Out>(a, b, bias, c, false);
-      return;
-    }
     host::for_each_piece(
         c, [&](std::size_t row, std::size_t rows, std::size_t col, std::size_t cols) {
           host::serial_nn_add_rows<T, Out>(host::block(a, row, rows, 0, a.cols),

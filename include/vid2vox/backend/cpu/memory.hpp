@@ -11,7 +11,11 @@ namespace vid2vox::ops {
 template <>
 struct Memory<cpu> {
   template <class T>
-  using Buffer = vid2vox::Buffer<T>;
+  struct Buffer : vid2vox::Buffer<T> {
+    Buffer() = default;
+    explicit Buffer(std::size_t count)
+        : vid2vox::Buffer<T>(vid2vox::Buffer<T>::uninitialized(count)) {}
+  };
 
   template <class T>
   static void fill(std::size_t n, T value, T* y) {
