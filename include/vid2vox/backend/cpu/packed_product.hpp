@@ -120,7 +120,7 @@ void panel_product(std::size_t factors, TileFactor<L> a, const L* b, MatrixView<
 /// c = op(a) op(b) or c += op(a) op(b), serial. Panels of b, and of a where it is transposed, are
 /// copied to where the registers' tiles read them in order (Goto and van de Geijn 2008). The order
 /// of the sums depends on nothing but their length. T: float, double, or bfloat16 where
-/// kMultipliesBfloat16.
+/// multiplies_bfloat16().
 template <class T>
 [[gnu::noinline]] void packed_product(Transposed transposed, MatrixView<const T> a,
                                       MatrixView<const T> b, MatrixView<typename Packed<T>::Sum> c,

@@ -96,7 +96,7 @@ void serial_product(Transposed transposed, MatrixView<const L> a, MatrixView<con
   using A = AccumulateOf<L>;
   if constexpr (std::is_same_v<L, bfloat16> && std::is_same_v<R, bfloat16>) {
     if (bfloat16_product(transposed, a, b, c, accumulate)) return;
-    if (kMultipliesBfloat16 && product_engine() == nullptr) {
+    if (multiplies_bfloat16() && product_engine() == nullptr) {
       Widened<Out> result(c, accumulate);
       packed_product<bfloat16>(transposed, a, b, result.view(), accumulate);
       result.store();

@@ -10,12 +10,19 @@
 
 namespace vid2vox::backend::cpu {
 
-/// Whether the processor that is compiled for multiplies bfloat16 numbers, sums in float32.
+/// Whether the processor multiplies bfloat16 numbers, sums in float32 (AVX512_BF16): known when
+/// compiling for such processors, else asked.
+inline bool multiplies_bfloat16() {
 #if defined(__AVX512BF16__)
-inline constexpr bool kMultipliesBfloat16 = true;
+  return true;
+#elif defined(__x86_64__)
+  static const bool known =
+      __builtin_cpu_supports("avx512bf16") != 0 && __builtin_cpu_supports("avx512vl") != 0;
+  return known;
 #else
-inline constexpr bool kMultipliesBfloat16 = false;
+  return false;
 #endif
+}
 
 /// The bfloat16 factors of two consecutive terms, the first in the low bits: such a processor
 /// multiplies and sums both at once. The other factors of a product are the numbers themselves.
@@ -24,11 +31,11 @@ using Bfloat16Pair = std::uint32_t;
 template <class L>
 using SumOf = std::conditional_t<std::is_same_v<L, Bfloat16Pair>, float, L>;
 
-/// sum += left * right, lane by lane.
+/// sum += left * right, lane by lane; of pairs only where multiplies_bfloat16().
 template <class L>
 void multiply_add(Vector<SumOf<L>>& sum, const L& left, const Vector<L>& right) {
   if constexpr (std::is_same_v<L, Bfloat16Pair>) {
-#if defined(__AVX512BF16__)
+#if defined(__x86_64__)
     const Vector<L> lefts = left - Vector<L>{};
     asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(lefts), "v"(right));
 #endif
