@@ -15,6 +15,7 @@
 #include "common/hdf5_targets.hpp"
 #include "common/ridge_job.hpp"
 #include "common/run_main.hpp"
+#include "vid2vox/cpu_ridge.hpp"
 #include "vid2vox/encoding/ridge.hpp"
 #include "vid2vox/io/time_series.hpp"
 #ifdef VID2VOX_PROGRAMS_HAVE_LAPACK
@@ -222,8 +223,10 @@ void choose_gpu() {
 }
 
 void choose_engine(const std::string& engine) {
+  static encoding::RidgeEngine chosen = encoding::with_cpu_products(encoding::eigen_ridge_engine());
+  encoding::set_ridge_engine(&chosen);
 #ifdef VID2VOX_PROGRAMS_HAVE_LAPACK
-  if (engine != "eigen") encoding::set_ridge_engine(&encoding::lapack_ridge_engine());
+  if (engine != "eigen") chosen = encoding::with_cpu_products(encoding::lapack_ridge_engine());
 #else
   if (engine == "lapack") {
     throw Error("this program was built without it", "--engine lapack",
@@ -416,6 +419,7 @@ int main(int argc, char** argv) {
   add_test_options(app, arguments);
   return run_main(app, argc, argv, [&] {
     arguments.delays_given = app.count("--delays") > 0;
+    return_freed_memory();
     fit(arguments);
   });
 }

@@ -20,6 +20,7 @@
 #include "common/ridge_targets.hpp"
 #include "support/case.hpp"
 #include "vid2vox/core/parallel.hpp"
+#include "vid2vox/cpu_ridge.hpp"
 #include "vid2vox/encoding/ridge.hpp"
 #include "vid2vox/io/npy.hpp"
 #ifdef VID2VOX_BENCH_LAPACK
@@ -76,10 +77,13 @@ int run(int argc, char** argv) {
     std::fprintf(stderr, "usage: bench_ridge ROWS FEATURES TARGETS [eigen|lapack]\n");
     return 2;
   }
+  examples::return_freed_memory();
   const std::string engine = argc > 4 ? argv[4] : "eigen";
+  static encoding::RidgeEngine chosen = encoding::with_cpu_products(encoding::eigen_ridge_engine());
+  encoding::set_ridge_engine(&chosen);
   if (engine == "lapack") {
 #ifdef VID2VOX_BENCH_LAPACK
-    encoding::set_ridge_engine(&encoding::lapack_ridge_engine());
+    chosen = encoding::with_cpu_products(encoding::lapack_ridge_engine());
 #else
     throw Error("built without it", "engine lapack", "configure with VID2VOX_LAPACK=ON");
 #endif

@@ -1,5 +1,9 @@
 #pragma once
 
+#if __has_include(<malloc.h>)
+#include <malloc.h>
+#endif
+
 #include <cstddef>
 #include <functional>
 #include <span>
@@ -10,6 +14,16 @@
 #include "vid2vox/encoding/ridge_rows.hpp"
 
 namespace vid2vox::examples {
+
+/// Large matrices go back to the system when they are freed: glibc would learn to keep blocks of up
+/// to 32 MB, and a bound on memory would not hold.
+inline void return_freed_memory() {
+#ifdef M_MMAP_THRESHOLD
+  constexpr int kLarge = 16 << 20;
+  mallopt(M_MMAP_THRESHOLD, kLarge);
+  mallopt(M_TRIM_THRESHOLD, 2 * kLarge);  // smaller blocks are used again
+#endif
+}
 
 /// The targets of one run, in memory or in a file, read in parts: they can be larger than memory.
 struct RunTargets {

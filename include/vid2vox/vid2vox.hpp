@@ -41,6 +41,7 @@
 #include "vid2vox/core/random.hpp"
 #include "vid2vox/core/shape.hpp"
 #include "vid2vox/core/workspace.hpp"
+#include "vid2vox/cpu_ridge.hpp"
 #include "vid2vox/encoding/alignment.hpp"
 #include "vid2vox/encoding/banded_ridge.hpp"
 #include "vid2vox/encoding/clean.hpp"

@@ -1,6 +1,7 @@
 #include "vid2vox/encoding/ridge_engine.hpp"
 
 #include "ridge_engine_cases.hpp"
+#include "vid2vox/cpu_ridge.hpp"
 
 using namespace vid2vox::encoding;
 using vid2vox::Error;
@@ -21,6 +22,13 @@ TEST_CASE("an engine is chosen and given back") {
   CHECK(std::string(ridge_engine().name) == "other");
   set_ridge_engine(nullptr);
   CHECK(std::string(ridge_engine().name) == "eigen");
+}
+
+TEST_CASE("Eigen with the CPU backend's products computes what the ridge asks of an engine") {
+  const RidgeEngine engine = with_cpu_products(eigen_ridge_engine());
+  set_ridge_engine(&engine);
+  vid2vox::testing::check_ridge_engine();
+  set_ridge_engine(nullptr);
 }
 
 TEST_CASE("Gram matrices and tiled products equal the plain ones") {
@@ -49,6 +57,19 @@ TEST_CASE("the power method finds the largest eigenvalue") {
   CHECK(found <= largest * (1 + 1e-12));
   CHECK(found > 0.9 * largest);
   CHECK(detail::largest_eigenvalue(RowMatrix<double>::Zero(4, 4)) == 0);
+}
+
+TEST_CASE("the smallest eigenvalue is found from below, within a factor of about two") {
+  const RowMatrix<double> x = noise<double>(50, 20, 5);
+  const RowMatrix<double> gram = plain_product<double>(Transposed::kLeft, x, x);
+  const double smallest = detail::decompose(gram).values[0];
+  constexpr double kAlpha = 0.5;
+  const double found = detail::smallest_eigenvalue(gram, kAlpha);
+  CHECK(found <= smallest + kAlpha);
+  CHECK(found > 0.4 * (smallest + kAlpha));
+  // Of a matrix that lacks rank, alpha is left.
+  const RowMatrix<double> singular = plain_product<double>(Transposed::kRight, x, x);
+  CHECK(detail::smallest_eigenvalue(singular, kAlpha) == kAlpha);
 }
 
 TEST_CASE("a matrix that cannot be decomposed is an error") {

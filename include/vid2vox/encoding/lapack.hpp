@@ -84,6 +84,7 @@ namespace vid2vox::encoding {
 inline const RidgeEngine& lapack_ridge_engine() {
   static constexpr RidgeEngine kEngine{.name = "lapack",
                                        .decompose_cost = 8,
+                                       .threaded = true,
                                        .product_float32 = lapack::product_float32,
                                        .product_float64 = lapack::product_float64,
                                        .cholesky = lapack::cholesky,

@@ -253,7 +253,7 @@ class RidgeFit {
     const std::vector<double>& given = options_.alpha_of_target;
     const double smallest =
         given.empty() ? options_.alphas.front() : *std::min_element(given.begin(), given.end());
-    const double condition = largest_eigenvalue(matrix) / smallest;
+    const double condition = largest_eigenvalue(matrix) / smallest_eigenvalue(matrix, smallest);
     const double eps = std::numeric_limits<T>::epsilon();
     const bool safe = eps * (plan_.primal ? std::sqrt(condition) : condition) <= kRoundingLimit;
     if (safe && plan_.solve_each_alpha) {

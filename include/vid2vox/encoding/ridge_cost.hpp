@@ -130,7 +130,7 @@ inline double kept_bytes(const RidgeSize& size, const RidgePlan& plan) {
   if (size.folds == 0) return 0;
   const double held = size.fold_rows();
   if (plan.kernel) {
-    return static_cast<double>(plan.alpha_group) * size.rows * size.rows * size.item_bytes;
+    return static_cast<double>(plan.alpha_group) * size.rows * (size.rows - held) * size.item_bytes;
   }
   const double p = size.features;
   const double other = plan.triangular ? p : held;
@@ -152,14 +152,21 @@ inline double plan_bytes(const RidgeSize& size, const RidgePlan& plan, double th
   const double decompose =
       size.folds == 0 ? 0
       : plan.kernel
-          ? side * (sizeof(double) * (size.rows * size.rows + size.fold_rows() * size.rows))
+          ? side * sizeof(double) *
+                (size.rows * size.rows + size.fold_rows() * (size.rows - size.fold_rows()))
           : side * (decompose_bytes(size.features) +
                     sizeof(double) * size.fold_rows() * size.features);
   const double batch = size.rows * static_cast<double>(plan.batch) * size.item_bytes;
   const double scoring = result + batch + threads * piece_bytes(size, plan);
   const double last = result + (plan.solve_each_alpha ? 2 * sizeof(double) * order * order
                                                       : decompose_bytes(order));
-  return copy + scores + std::max({grams + kept + decompose, grams + kept + scoring, last});
+  // After the first group of folds or alphas, decomposing stands beside what was read for the
+  // result.
+  const bool groups = plan.kernel ? static_cast<double>(plan.alpha_group) < size.alphas
+                                  : static_cast<double>(plan.fold_group) < size.folds;
+  const double before = groups ? result : 0;
+  return copy + scores +
+         std::max({grams + kept + before + decompose, grams + kept + scoring, last});
 }
 
 }  // namespace detail
@@ -179,21 +186,25 @@ inline RidgePlan plan_ridge(const RidgeSize& size, const RidgeOptions& options, 
   plan.solve_each_alpha = detail::solve_cost(size, order) <
                           detail::decompose_result_cost(size, order, ridge_engine().decompose_cost);
   constexpr double kPiece = 256;  // targets: enough for a product's speed, few for the caches
-  constexpr double kBatch = 4096;
+  constexpr double kBatch = 2048;
   constexpr double kLeastPiece = 32;
   const double least_pieces = 2.0 * threads;  // so that threads end together
   plan.piece =
       detail::whole(std::clamp(std::ceil(size.targets / least_pieces), kLeastPiece, kPiece));
   plan.batch = detail::whole(std::min(size.targets, kBatch));
   plan.fold_group = detail::whole(size.folds);
-  plan.alpha_group = detail::whole(size.alphas);
-  // Large decompositions use all threads one after the other.
+  // With many more features than rows XX' is often so well conditioned that some alphas stand for
+  // all (compress_alphas), and then they are needed together; else half of them saves memory.
+  constexpr double kManyFeatures = 1.5;
+  plan.alpha_group = detail::whole(
+      size.features > kManyFeatures * size.rows ? size.alphas : std::ceil(size.alphas / 2));
+  // Large decompositions one after the other, with all threads.
   constexpr double kLargeOrder = 3000;
+  constexpr double kLargeKernel = 1500;
   const double tasks = plan.kernel ? size.alphas : size.folds;
-  const double large = plan.kernel ? size.rows : size.features;
-  plan.side_by_side = large > kLargeOrder && !plan.kernel
-                          ? 1
-                          : detail::whole(std::max(1.0, std::min<double>(threads, tasks)));
+  const bool large = plan.kernel ? size.rows > kLargeKernel && ridge_engine().threaded
+                                 : size.features > kLargeOrder;
+  plan.side_by_side = large ? 1 : detail::whole(std::max(1.0, std::min<double>(threads, tasks)));
   const auto fits = [&] {
     plan.bytes = detail::plan_bytes(size, plan, threads);
     return options.memory <= 0 || plan.bytes <= options.memory;

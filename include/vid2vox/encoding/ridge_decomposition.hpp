@@ -186,11 +186,12 @@ inline Eigenpairs decompose(RowMatrix<double> symmetric) {
   return pairs;
 }
 
-/// The largest eigenvalue of a symmetric matrix that is not indefinite, from below, by the power
-/// method: within a few percent after kSteps steps, which is enough to judge conditions.
-inline double largest_eigenvalue(const RowMatrix<double>& symmetric) {
+/// The largest eigenvalue of a symmetric map of [size] that is not indefinite, from below, by the
+/// power method: within a few percent after kSteps steps, which is enough to judge conditions.
+template <class Map>
+double largest_eigenvalue(Eigen::Index size, const Map& map) {
   constexpr int kSteps = 30;
-  Eigen::VectorXd vector(symmetric.rows());
+  Eigen::VectorXd vector(size);
   // Any start that is not special: a constant one is a null vector of centered matrices.
   for (Eigen::Index i = 0; i < vector.size(); ++i) {
     vector[i] = 1 + std::cos(static_cast<double>(i * i));
@@ -200,11 +201,30 @@ inline double largest_eigenvalue(const RowMatrix<double>& symmetric) {
     const double norm = vector.norm();
     if (norm == 0) return 0;
     vector /= norm;
-    const Eigen::VectorXd next = symmetric * vector;
+    const Eigen::VectorXd next = map(vector);
     value = vector.dot(next);
     vector = next;
   }
   return value;
+}
+inline double largest_eigenvalue(const RowMatrix<double>& symmetric) {
+  return largest_eigenvalue(
+      symmetric.rows(), [&](const Eigen::VectorXd& v) { return Eigen::VectorXd(symmetric * v); });
+}
+
+/// A lower bound, within a factor of about two, of the smallest eigenvalue of a symmetric matrix +
+/// alpha I; alpha where that is not positive definite.
+inline double smallest_eigenvalue(const RowMatrix<double>& symmetric, double alpha) {
+  constexpr double kMargin = 2;  // the power method finds the inverse's largest from below
+  RowMatrix<double> factor = symmetric;
+  factor.diagonal().array() += alpha;
+  if (!ridge_engine().cholesky(mutable_view_of<double>(factor))) return alpha;
+  const double inverse = largest_eigenvalue(symmetric.rows(), [&](const Eigen::VectorXd& v) {
+    RowMatrix<double> solved = v;
+    ridge_engine().solve(view_of<double>(factor), mutable_view_of<double>(solved));
+    return Eigen::VectorXd(solved);
+  });
+  return std::max(alpha, 1 / (kMargin * inverse));
 }
 
 }  // namespace detail

@@ -27,6 +27,9 @@ struct RidgeEngine {
   /// What an eigendecomposition of order k takes, in the time of a float64 product's operations
   /// over k^3; measured with one thread at k = 1000.
   double decompose_cost;
+  /// Whether cholesky, invert and decompose use all threads by themselves where only one calls
+  /// them.
+  bool threaded;
   /// c = op(a) op(b), or c += op(a) op(b) if `accumulate`.
   void (*product_float32)(Transposed, MatrixView<const float> a, MatrixView<const float> b,
                           MatrixView<float> c, bool accumulate);
@@ -123,6 +126,7 @@ inline bool eigen_decompose(MatrixView<double> a, double* values) {
 inline const RidgeEngine& eigen_ridge_engine() {
   static constexpr RidgeEngine kEngine{.name = "eigen",
                                        .decompose_cost = 60,
+                                       .threaded = false,
                                        .product_float32 = detail::eigen_product<float>,
                                        .product_float64 = detail::eigen_product<double>,
                                        .cholesky = detail::eigen_cholesky,

@@ -40,9 +40,10 @@ struct GramFold {
 /// full product.
 template <class T>
 void triangular_product(const MatrixRef<T>& r, const MatrixRef<T>& v, MutableRef<T> c) {
+  constexpr Eigen::Index kRows = 128;
   const Eigen::Index size = r.rows();
-  for (Eigen::Index first = 0; first < size; first += kTile) {
-    const Eigen::Index count = std::min(kTile, size - first);
+  for (Eigen::Index first = 0; first < size; first += kRows) {
+    const Eigen::Index count = std::min(kRows, size - first);
     multiply<T>(Transposed::kNone, r.block(first, first, count, size - first),
                 v.middleRows(first, size - first), c.middleRows(first, count));
   }

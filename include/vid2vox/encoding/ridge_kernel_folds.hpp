@@ -14,9 +14,9 @@ namespace vid2vox::encoding::detail {
 
 /// The upper triangle of (K + alpha I)^-1, mirrored. With an intercept, that of the bordered system
 /// [K + alpha I, 1; 1', 0]: A - A 1 1'A / 1'A 1.
-inline RowMatrix<double> inverse_kernel(const RowMatrix<double>& kernel, double alpha,
-                                        bool intercept) {
-  RowMatrix<double> inverse = kernel;
+inline void inverse_kernel(const RowMatrix<double>& kernel, double alpha, bool intercept,
+                           RowMatrix<double>& inverse) {
+  inverse = kernel;
   inverse.diagonal().array() += alpha;
   if (!ridge_engine().cholesky(mutable_view_of<double>(inverse))) {
     throw Error("XX' + " + std::to_string(alpha) + " I is not positive definite", "ridge",
@@ -31,7 +31,6 @@ inline RowMatrix<double> inverse_kernel(const RowMatrix<double>& kernel, double 
       inverse.row(i) -= sums[i] / total * sums;
     }
   }
-  return inverse;
 }
 
 /// Bounds of the eigenvalues that training rows can have, from XX' and the inverse at the smallest
@@ -49,20 +48,22 @@ inline Eigen::VectorXd kernel_spectrum(const RowMatrix<double>& kernel,
 /// The predictions of one fold's left-out rows from the training rows' targets, for some alphas:
 /// from the inverse A of K + alpha I of all rows,  -A_ff^-1 A_ft  (the block form of
 /// leave-one-out's  y_i - (A y)_i / A_ii,  Allen 1974): no fold needs a decomposition of its own.
-/// Returns [left-out rows, n]: the training rows' weights, without those of their mean; what stands
-/// in the left-out rows' columns has no meaning.
+/// predictor: [left-out rows, training rows], the training rows' weights without those of their
+/// mean; `weights` is memory for as many.
 template <class T>
 void fold_predictor(const RowMatrix<double>& inverse, RowRange rows, bool intercept,
-                    MutableRef<T> predictor) {
+                    RowMatrix<double>& weights, MutableRef<T> predictor) {
   RowMatrix<double> own = inverse.block(rows.begin, rows.begin, rows.count, rows.count);
   if (!ridge_engine().cholesky(mutable_view_of<double>(own))) {
     throw Error("the left-out rows do not differ from the others", "cross-validation",
                 "leave out whole runs, or use a larger alpha");
   }
-  RowMatrix<double> weights = -inverse.middleRows(rows.begin, rows.count);
+  const Eigen::Index after = inverse.rows() - rows.begin - rows.count;
+  weights.resize(rows.count, rows.begin + after);
+  weights.leftCols(rows.begin) = -inverse.block(rows.begin, 0, rows.count, rows.begin);
+  weights.rightCols(after) = -inverse.block(rows.begin, rows.begin + rows.count, rows.count, after);
   ridge_engine().solve(view_of<double>(own), mutable_view_of<double>(weights));
-  const double train_rows = static_cast<double>(inverse.rows() - rows.count);
-  if (intercept) weights.array() -= 1 / train_rows;
+  if (intercept) weights.array() -= 1 / static_cast<double>(weights.cols());
   predictor = weights.template cast<T>();
 }
 
@@ -76,10 +77,11 @@ class KernelScorer {
   KernelScorer(const RidgeFeatures<T>& features, const RowMatrix<double>& kernel,
                const std::vector<double>& alphas, FoldScore score, std::size_t largest_group)
       : features_(features), kernel_(kernel), alphas_(alphas), score_(score) {
-    const RowMatrix<double> smallest = inverse_kernel(kernel, alphas.front(), features.intercept);
-    basis_ = compress_alphas(kernel_spectrum(kernel, smallest, alphas.front()), alphas,
+    inverse_kernel(kernel, alphas.front(), features.intercept, smallest_);
+    basis_ = compress_alphas(kernel_spectrum(kernel, smallest_, alphas.front()), alphas,
                              kAlphaTolerance<T>);
     if (basis_.chosen.size() > largest_group) basis_ = whole_basis(alphas.size());
+    if (basis_.chosen.front() != 0) smallest_.resize(0, 0);
   }
 
   [[nodiscard]] const AlphaBasis& basis() const { return basis_; }
@@ -92,21 +94,34 @@ class KernelScorer {
     const Eigen::Index n = kernel_.rows();
     predictors_.resize(features_.rows.folds.size());
     for (std::size_t f = 0; f < predictors_.size(); ++f) {
-      predictors_[f].resize(index_of(count) * features_.rows.folds[f].count, n);
+      const Eigen::Index held = features_.rows.folds[f].count;
+      predictors_[f].resize(index_of(count) * held, n - held);
     }
-    const auto make = [&](std::size_t k) {
-      const RowMatrix<double> inverse =
-          inverse_kernel(kernel_, alphas_[basis_.chosen[first + k]], features_.intercept);
+    struct Work {
+      RowMatrix<double> inverse;
+      RowMatrix<double> weights;
+    };
+    const auto make = [&](std::size_t k, Work& work) {
+      const std::size_t alpha = basis_.chosen[first + k];
+      if (alpha == 0 && smallest_.size() > 0) {
+        work.inverse = std::exchange(smallest_, {});
+      } else {
+        inverse_kernel(kernel_, alphas_[alpha], features_.intercept, work.inverse);
+      }
       for (std::size_t f = 0; f < predictors_.size(); ++f) {
         const RowRange rows = features_.rows.folds[f];
-        fold_predictor<T>(inverse, rows, features_.intercept,
+        fold_predictor<T>(work.inverse, rows, features_.intercept, work.weights,
                           predictors_[f].middleRows(index_of(k) * rows.count, rows.count));
       }
     };
     if (side_by_side) {
-      parallel_for(count, make);
+      parallel_for(count, [&](std::size_t k) {
+        Work work;
+        make(k, work);
+      });
     } else {
-      for (std::size_t k = 0; k < count; ++k) make(k);
+      Work work;
+      for (std::size_t k = 0; k < count; ++k) make(k, work);
     }
   }
 
@@ -156,7 +171,8 @@ class KernelScorer {
   AlphaBasis basis_;
   std::size_t first_ = 0;
   std::size_t count_ = 0;
-  std::vector<RowMatrix<T>> predictors_;  // a fold: [count left-out rows, n]
+  RowMatrix<double> smallest_;            // the inverse at the smallest alpha, until it is used
+  std::vector<RowMatrix<T>> predictors_;  // a fold: [count left-out rows, training rows]
 };
 
 }  // namespace vid2vox::encoding::detail
