@@ -72,6 +72,9 @@ class GptDecoder {
         scratch_(scratch_count(batch)) {
     context_.batch = batch;
     context_.scratch = Workspace<T>(scratch_.data(), scratch_.size());
+    for (auto* array : {&weights_, &cache_, &memory_kv_}) {
+      Memory::will_stream(array->size(), array->data());
+    }
     DeviceArray<ThePolicy, T> memory(batch * Model::kMemory.size());
     DeviceArray<ThePolicy, T> saved(Model::resnet_saved_count(batch));
     Model::compute_memory(context_, state_, previous, memory.data(), saved.data());

@@ -11,6 +11,7 @@ namespace vid2vox::ops {
 ///   fill(n, value, y), copy(n, x, y)
 ///   copy_rows(rows, cols, x, x_stride, y, y_stride): row r from x + r * x_stride
 ///     to y + r * y_stride
+///   will_stream(n, y): a hint, before y [n] is written, that it will be read from end to end often
 ///   upload(n, host, y): from the host's memory, which may change when it returns
 ///   build(n, y, write): what write(T* array) puts into an array [n] of the host's;
 ///     in place where the device's memory is the host's

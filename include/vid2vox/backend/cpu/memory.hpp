@@ -1,7 +1,12 @@
 #pragma once
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 
 #include "vid2vox/core/buffer.hpp"
 #include "vid2vox/ops/memory.hpp"
@@ -31,6 +36,16 @@ struct Memory<cpu> {
     for (std::size_t row = 0; row < rows; ++row) {
       std::copy_n(x + row * x_stride, cols, y + row * y_stride);
     }
+  }
+  /// Asks the system for large pages: a stream then looks up few.
+  template <class T>
+  static void will_stream([[maybe_unused]] std::size_t n, [[maybe_unused]] T* y) {
+#if defined(__linux__)
+    constexpr std::size_t kPage = std::size_t{1} << 21;
+    const auto begin = (reinterpret_cast<std::uintptr_t>(y) + kPage - 1) / kPage * kPage;
+    const auto end = reinterpret_cast<std::uintptr_t>(y + n) / kPage * kPage;
+    if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#endif
   }
   template <class T>
   static void upload(std::size_t n, const T* host, T* y) {

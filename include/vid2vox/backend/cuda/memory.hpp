@@ -66,6 +66,8 @@ struct Memory<cuda> {
   }
 
   template <class T>
+  static void will_stream(std::size_t, T*) {}
+  template <class T>
   static void upload(std::size_t n, const T* host, T* y) {
     backend::cuda::copy_to_device(y, host, n * sizeof(T));
   }
