@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
+#include <memory>
 
 #include "vid2vox/core/buffer.hpp"
 #include "vid2vox/ops/memory.hpp"
@@ -42,9 +42,11 @@ struct Memory<cpu> {
   static void will_stream([[maybe_unused]] std::size_t n, [[maybe_unused]] T* y) {
 #if defined(__linux__)
     constexpr std::size_t kPage = std::size_t{1} << 21;
-    const auto begin = (reinterpret_cast<std::uintptr_t>(y) + kPage - 1) / kPage * kPage;
-    const auto end = reinterpret_cast<std::uintptr_t>(y + n) / kPage * kPage;
-    if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+    void* begin = y;
+    std::size_t space = n * sizeof(T);
+    if (std::align(kPage, kPage, begin, space) != nullptr) {
+      madvise(begin, space / kPage * kPage, MADV_HUGEPAGE);
+    }
 #endif
   }
   template <class T>
