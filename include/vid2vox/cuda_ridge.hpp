@@ -20,6 +20,7 @@ inline const RidgeEngine& cuda_ridge_engine() {
       // eigendecomposition needs once.
       .decompose_cost = 10,
       .threaded = true,
+      .invert_copies = 0,
       .product_float32 = device::host_product<float>,
       .product_float64 = device::host_product<double>,
       .cholesky = device::host_cholesky,

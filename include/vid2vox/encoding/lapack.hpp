@@ -85,6 +85,7 @@ inline const RidgeEngine& lapack_ridge_engine() {
   static constexpr RidgeEngine kEngine{.name = "lapack",
                                        .decompose_cost = 8,
                                        .threaded = true,
+                                       .invert_copies = 0,
                                        .product_float32 = lapack::product_float32,
                                        .product_float64 = lapack::product_float64,
                                        .cholesky = lapack::cholesky,

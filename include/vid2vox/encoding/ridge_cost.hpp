@@ -149,13 +149,12 @@ inline double plan_bytes(const RidgeSize& size, const RidgePlan& plan, double th
                        sizeof(double) * (size.folds > 0 ? 1 : 0);
   const double side = static_cast<double>(plan.side_by_side);
   const double kept = kept_bytes(size, plan);
-  const double decompose =
-      size.folds == 0 ? 0
-      : plan.kernel
-          ? side * sizeof(double) *
-                (size.rows * size.rows + size.fold_rows() * (size.rows - size.fold_rows()))
-          : side * (decompose_bytes(size.features) +
-                    sizeof(double) * size.fold_rows() * size.features);
+  const double held = size.fold_rows();
+  const double inverses = (1 + ridge_engine().invert_copies) * size.rows * size.rows;
+  const double own = plan.kernel
+                         ? sizeof(double) * (inverses + held * (size.rows - held))
+                         : decompose_bytes(size.features) + sizeof(double) * held * size.features;
+  const double decompose = size.folds == 0 ? 0 : side * own;
   const double batch = size.rows * static_cast<double>(plan.batch) * size.item_bytes;
   const double scoring = result + batch + threads * piece_bytes(size, plan);
   const double last = result + (plan.solve_each_alpha ? 2 * sizeof(double) * order * order

@@ -30,6 +30,8 @@ struct RidgeEngine {
   /// Whether cholesky, invert and decompose use all threads by themselves where only one calls
   /// them.
   bool threaded;
+  /// Matrices of its order that `invert` takes beside the one that it replaces.
+  double invert_copies;
   /// c = op(a) op(b), or c += op(a) op(b) if `accumulate`.
   void (*product_float32)(Transposed, MatrixView<const float> a, MatrixView<const float> b,
                           MatrixView<float> c, bool accumulate);
@@ -127,6 +129,7 @@ inline const RidgeEngine& eigen_ridge_engine() {
   static constexpr RidgeEngine kEngine{.name = "eigen",
                                        .decompose_cost = 60,
                                        .threaded = false,
+                                       .invert_copies = 1,
                                        .product_float32 = detail::eigen_product<float>,
                                        .product_float64 = detail::eigen_product<double>,
                                        .cholesky = detail::eigen_cholesky,
