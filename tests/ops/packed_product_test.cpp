@@ -1,6 +1,7 @@
 #include "vid2vox/backend/cpu/packed_product.hpp"
 
 #include "ops/arrays.hpp"
+#include "ops/naive_product.hpp"
 
 // Compiled twice: for the processor at hand and, in packed_product_baseline_test.cpp, for any, with
 // short vectors and the question of whether it multiplies bfloat16 numbers asked at run time.
@@ -43,24 +44,9 @@ struct Operands {
   }
   template <class Number>
   Buffer<Number> naive() const {
-    Buffer<Number> result = read_as<Number>(before);
-    const auto left = read_as<Number>(a);
-    const auto right = read_as<Number>(b);
-    for (std::size_t i = 0; i < c.m; ++i) {
-      for (std::size_t j = 0; j < c.n; ++j) {
-        Number& target = result[i * (c.n + kMargin) + j];
-        Number sum = accumulate ? target : Number(0);
-        for (std::size_t p = 0; p < c.k; ++p) {
-          const std::size_t x = transposed == Transposed::kLeft ? p * (a_cols + kMargin) + i
-                                                                : i * (a_cols + kMargin) + p;
-          const std::size_t y = transposed == Transposed::kRight ? j * (b_cols + kMargin) + p
-                                                                 : p * (b_cols + kMargin) + j;
-          sum += left[x] * right[y];
-        }
-        target = sum;
-      }
-    }
-    return result;
+    return testing::naive_product<Number>(transposed, {c.m, c.n, c.k, accumulate},
+                                          read_as<Number>(a), a_cols + kMargin, read_as<Number>(b),
+                                          b_cols + kMargin, read_as<Number>(before), c.n + kMargin);
   }
 };
 

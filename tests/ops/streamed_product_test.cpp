@@ -1,6 +1,7 @@
 #include "vid2vox/backend/cpu/streamed_product.hpp"
 
 #include "ops/arrays.hpp"
+#include "ops/naive_product.hpp"
 #include "ops/threads.hpp"
 
 namespace vid2vox {
@@ -48,21 +49,13 @@ struct Operands {
   /// By the definition, in Number.
   template <class Number>
   Buffer<Number> naive() const {
-    Buffer<Number> result = read_as<Number>(before);
-    const auto left = read_as<Number>(a);
-    const auto right = read_as<Number>(b);
-    for (std::size_t i = 0; i < c.m; ++i) {
-      for (std::size_t j = 0; j < c.n; ++j) {
-        Number& target = result[i * (c.n + c.margin) + j];
-        Number sum = c.accumulate ? target : Number(0);
-        if (c.bias) sum += static_cast<Number>(bias[j]);
-        for (std::size_t p = 0; p < c.k; ++p) {
-          sum += left[i * (c.k + c.margin) + p] * right[p * (c.n + c.margin) + j];
-        }
-        target = sum;
-      }
+    Buffer<Number> start = read_as<Number>(before);
+    for (std::size_t i = 0; i < c.m * c.n && c.bias; ++i) {
+      start[i / c.n * (c.n + c.margin) + i % c.n] = static_cast<Number>(bias[i % c.n]);
     }
-    return result;
+    return testing::naive_product<Number>(
+        Transposed::kNone, {c.m, c.n, c.k, c.accumulate || c.bias}, read_as<Number>(a),
+        c.k + c.margin, read_as<Number>(b), c.n + c.margin, start, c.n + c.margin);
   }
 };
 
