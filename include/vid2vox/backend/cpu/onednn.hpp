@@ -9,6 +9,9 @@
 #include <oneapi/dnnl/dnnl.hpp>
 #include <string>
 #include <type_traits>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 #include "vid2vox/backend/cpu/product_engine.hpp"
 #include "vid2vox/core/error.hpp"
@@ -75,6 +78,36 @@ inline Matmul& cached_matmul(const MatmulKey& key) {
   return found->second;
 }
 
+/// Keeps a call of oneDNN in this thread, and signals away from it meanwhile. oneDNN up to 3.11.1
+/// points the stack pointer of its float32 product at the heap, which a signal handler on top of it
+/// then damages (uxlfoundation/oneDNN#4845); threads that it starts would be without protection.
+class SerialCall {
+ public:
+  SerialCall() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+#ifdef _OPENMP
+    threads_ = omp_get_max_threads();
+    omp_set_num_threads(1);
+#endif
+  }
+  SerialCall(const SerialCall&) = delete;
+  SerialCall& operator=(const SerialCall&) = delete;
+  ~SerialCall() {
+#ifdef _OPENMP
+    omp_set_num_threads(threads_);
+#endif
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+
+ private:
+  sigset_t before_{};
+#ifdef _OPENMP
+  int threads_ = 1;
+#endif
+};
+
 /// The number of terms of every sum.
 template <class T>
 std::size_t inner_size(Transposed transposed, MatrixView<const T> a) {
@@ -84,6 +117,7 @@ std::size_t inner_size(Transposed transposed, MatrixView<const T> a) {
 template <class Out>
 void multiply_bfloat16(Transposed transposed, MatrixView<const bfloat16> a,
                        MatrixView<const bfloat16> b, MatrixView<Out> c, bool accumulate) {
+  const SerialCall scope;
   static thread_local dnnl::stream stream(cpu_engine());
   const auto number = [](std::size_t value) { return static_cast<std::int64_t>(value); };
   try {
@@ -120,27 +154,10 @@ inline void bfloat16_to_bfloat16(Transposed transposed, MatrixView<const bfloat1
   multiply_bfloat16(transposed, a, b, c, false);
 }
 
-/// Holds signals to this thread back. A handler that runs on top of oneDNN's float32 product (2.6
-/// at least) damages the heap, as if its stack pointer did not point at the stack.
-class SignalsHeldBack {
- public:
-  SignalsHeldBack() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  SignalsHeldBack(const SignalsHeldBack&) = delete;
-  SignalsHeldBack& operator=(const SignalsHeldBack&) = delete;
-  ~SignalsHeldBack() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_{};
-};
-
 inline void float32_product(Transposed transposed, MatrixView<const float> a,
                             MatrixView<const float> b, MatrixView<float> c, bool accumulate) {
   const auto number = [](std::size_t value) { return static_cast<dnnl_dim_t>(value); };
-  const SignalsHeldBack scope;
+  const SerialCall scope;
   const dnnl_status_t status =
       dnnl_sgemm(transposed == Transposed::kLeft ? 'T' : 'N',
                  transposed == Transposed::kRight ? 'T' : 'N', number(c.rows), number(c.cols),

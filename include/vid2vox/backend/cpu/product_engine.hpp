@@ -8,7 +8,7 @@ namespace vid2vox::backend::cpu {
 /// A library that computes the CPU backend's serial matrix products in place of
 /// packed_product:
 /// c = op(a) op(b), or c += op(a) op(b) if `accumulate`, summed in float32. The functions are
-/// called from several threads at once and must not start threads of their own there.
+/// called from several threads at once and compute in the thread that calls them.
 struct ProductEngine {
   const char* name;
   void (*float32)(Transposed, MatrixView<const float> a, MatrixView<const float> b,
