@@ -50,7 +50,8 @@ macro(vid2vox_pkg_config component prefix packages)
     if(PkgConfig_FOUND)
       pkg_check_modules(${prefix} QUIET IMPORTED_TARGET ${vid2vox_imported_scope} ${ARGN})
       if(NOT ${prefix}_FOUND)
-        vid2vox_problem(${component} "${vid2vox_option} is ON but one of '${ARGN}' was not found \
+        string(REPLACE ";" ", " vid2vox_modules "${ARGN}")
+        vid2vox_problem(${component} "${vid2vox_option} is ON but one of ${vid2vox_modules} was not found \
 (Debian: ${packages}), or set ${vid2vox_option}=OFF")
       endif()
     else()
