@@ -19,9 +19,10 @@ struct Case {
   std::size_t k;
 };
 
-template <class T>
+/// Operands of T whose products are of factors L.
+template <class L, class T>
 struct Operands {
-  using Sum = typename backend::cpu::Packed<T>::Sum;
+  using Sum = backend::cpu::SumOf<L>;
   static constexpr std::size_t kMargin = 3;  // columns that belong to nobody
 
   Transposed transposed;
@@ -37,9 +38,9 @@ struct Operands {
 
   Buffer<Sum> ours() const {
     Buffer<Sum> result = before;
-    backend::cpu::packed_product<T>(transposed, {a.data(), a_rows, a_cols, a_cols + kMargin},
-                                    {b.data(), b_rows, b_cols, b_cols + kMargin},
-                                    {result.data(), c.m, c.n, c.n + kMargin}, accumulate);
+    backend::cpu::packed_product<L, T, T>(transposed, {a.data(), a_rows, a_cols, a_cols + kMargin},
+                                          {b.data(), b_rows, b_cols, b_cols + kMargin},
+                                          {result.data(), c.m, c.n, c.n + kMargin}, accumulate);
     return result;
   }
   template <class Number>
@@ -50,9 +51,9 @@ struct Operands {
   }
 };
 
-template <class T>
+template <class L, class T = L>
 void check() {
-  using Sum = typename Operands<T>::Sum;
+  using Sum = typename Operands<L, T>::Sum;
   const Case cases[] = {{1, 1, 1},    {1, 50, 33},   {8, 48, 64},   {9, 49, 65},
                         {67, 3, 101}, {130, 97, 31}, {260, 18, 70}, {40, 66, 1100}};
   for (const Transposed transposed : {Transposed::kNone, Transposed::kLeft, Transposed::kRight}) {
@@ -60,7 +61,7 @@ void check() {
       for (const Case& c : cases) {
         INFO("form " << static_cast<int>(transposed) << ", m " << c.m << ", n " << c.n << ", k "
                      << c.k << ", accumulate " << accumulate);
-        const Operands<T> operands{transposed, c, accumulate};
+        const Operands<L, T> operands{transposed, c, accumulate};
         // The margins between the rows are compared too: nothing may write there.
         check_accuracy(operands.ours(), operands.template naive<Sum>(),
                        read_as<double>(operands.template naive<testing::Exact<Sum>>()));
@@ -79,7 +80,12 @@ TEST_CASE("packed products of bfloat16 pairs, where the processor multiplies the
     WARN("[skipped] this processor has no AVX512_BF16");
     return;
   }
-  check<bfloat16>();
+  check<backend::cpu::Bfloat16Pair, bfloat16>();
+}
+
+TEST_CASE("packed products of 16-bit numbers, widened on the way") {
+  check<float, bfloat16>();
+  check<float, float16>();
 }
 
 TEST_CASE("a packed product without terms is zero, or adds nothing") {

@@ -14,6 +14,7 @@
 #endif
 
 #include "vid2vox/backend/cpu/product_engine.hpp"
+#include "vid2vox/backend/cpu/tile_product.hpp"
 #include "vid2vox/core/error.hpp"
 
 namespace vid2vox::backend::cpu::onednn {
@@ -175,12 +176,15 @@ inline void float32_product(Transposed transposed, MatrixView<const float> a,
 namespace vid2vox::backend::cpu {
 
 /// The engine that computes products with oneDNN: float32, and bfloat16 where the processor has
-/// AVX512_BF16 (asked at run time).
+/// AMX, or AVX512_BF16 that is faster than float32 (asked at run time).
 inline const ProductEngine& onednn_engine() {
   static const ProductEngine engine = [] {
-    constexpr auto kNeeded = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
     const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
-    const bool has_bfloat16 = (isa & kNeeded) == kNeeded;
+    const auto has = [&](dnnl::cpu_isa needed) {
+      return (isa & static_cast<unsigned>(needed)) == static_cast<unsigned>(needed);
+    };
+    const bool has_bfloat16 = has(dnnl::cpu_isa::avx512_core_amx) ||
+                              (has(dnnl::cpu_isa::avx512_core_bf16) && prefers_bfloat16());
     return ProductEngine{
         .name = "onednn",
         .float32 = onednn::float32_product,

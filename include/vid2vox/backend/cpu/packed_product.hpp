@@ -27,12 +27,11 @@ MatrixView<T> block(const MatrixView<T>& m, std::size_t row, std::size_t rows, s
   return {m.data + row * m.stride + col, rows, cols, m.stride};
 }
 
-/// How products of T are packed: the factors as the registers' tiles take them.
-template <class T>
+/// How the operands of a product are packed as its factors L: bfloat16 pairs, or float32 or float64
+/// numbers, to which others are widened.
+template <class L>
 struct Packed {
-  static constexpr bool kPairs = std::is_same_v<T, bfloat16>;
-  using Factor = std::conditional_t<kPairs, Bfloat16Pair, T>;
-  using Sum = SumOf<Factor>;
+  static constexpr bool kPairs = std::is_same_v<L, Bfloat16Pair>;
   static constexpr std::size_t kTogether = kPairs ? 2 : 1;  // terms of a factor
   static constexpr unsigned kPairShift = 16;                // of a pair's second number
 
@@ -41,25 +40,27 @@ struct Packed {
   }
 
   /// to [factors, stride] = the rows of `from` [terms, cols]; up to `stride` and the last term 0.
-  static void rows(MatrixView<const T> from, Factor* to, std::size_t stride) {
+  template <class T>
+  static void rows(MatrixView<const T> from, L* to, std::size_t stride) {
     for (std::size_t k = 0; k < from.rows; k += kTogether, to += stride) {
       const T* row = from.data + k * from.stride;
-      if constexpr (kTogether == 1) {
-        std::copy_n(row, from.cols, to);
+      if constexpr (!kPairs) {
+        widen(row, from.cols, to);
       } else if (k + 1 < from.rows) {
         pair_rows(from.cols, row, row + from.stride, to);
       } else {
         for (std::size_t i = 0; i < from.cols; ++i) to[i] = pair(row[i], T{});
       }
-      std::fill(to + from.cols, to + stride, Factor(0));
+      std::fill(to + from.cols, to + stride, L(0));
     }
   }
   /// to [factors, stride] = the columns of `from` [cols, terms].
-  static void columns(MatrixView<const T> from, Factor* to, std::size_t stride) {
-    if constexpr (kTogether == 1) {
+  template <class T>
+  static void columns(MatrixView<const T> from, L* to, std::size_t stride) {
+    if constexpr (!kPairs) {
       transpose_rows<T>(from, to, stride);
     } else {
-      ThreadScratch<Factor> copy(from.rows * factors(from.cols));
+      ThreadScratch<L> copy(from.rows * factors(from.cols));
       of_rows(from, copy);
       // Bits are moved, no numbers read.
       transpose_rows<float>(
@@ -68,36 +69,46 @@ struct Packed {
     }
   }
   /// The terms of rows [rows, terms] as factors: where they are, or a copy.
-  static TileFactor<Factor> of_rows(MatrixView<const T> from, ThreadScratch<Factor>& copy) {
-    if constexpr (kTogether == 1) {
+  template <class T>
+  static TileFactor<L> of_rows(MatrixView<const T> from, ThreadScratch<L>& copy) {
+    if constexpr (std::is_same_v<T, L>) {
       return {from.data, from.stride, 1};
     } else {
       const std::size_t stride = factors(from.cols);
       for (std::size_t i = 0; i < from.rows; ++i) {
-        Factor* row = copy.data() + i * stride;
-        row[stride - 1] = 0;
-        std::memcpy(row, from.data + i * from.stride, from.cols * sizeof(T));
+        const T* source = from.data + i * from.stride;
+        L* row = copy.data() + i * stride;
+        if constexpr (kPairs) {
+          row[stride - 1] = 0;
+          std::memcpy(row, source, from.cols * sizeof(T));
+        } else {
+          widen(source, from.cols, row);
+        }
       }
       return {copy.data(), stride, 1};
     }
   }
-  static void pair_rows(std::size_t cols, const T* first, const T* second, Factor* to) {
+  template <class T>
+  static void widen(const T* from, std::size_t count, L* to) {
+    for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<L>(from[i]);
+  }
+  static void pair_rows(std::size_t cols, const bfloat16* first, const bfloat16* second, L* to) {
     using Halves [[gnu::vector_size(kVectorBytes / 2)]] = std::uint16_t;
     std::size_t col = 0;
-    for (; col + kLanes<Factor> <= cols; col += kLanes<Factor>) {
+    for (; col + kLanes<L> <= cols; col += kLanes<L>) {
       Halves low;
       Halves high;
       std::memcpy(&low, first + col, sizeof(low));
       std::memcpy(&high, second + col, sizeof(high));
-      store<Factor>(__builtin_convertvector(low, Vector<Factor>) |
-                        __builtin_convertvector(high, Vector<Factor>) << kPairShift,
-                    to + col);
+      store<L>(__builtin_convertvector(low, Vector<L>) | __builtin_convertvector(high, Vector<L>)
+                                                             << kPairShift,
+               to + col);
     }
     for (; col < cols; ++col) to[col] = pair(first[col], second[col]);
   }
-  static Factor pair(T first, T second) {
-    return Factor{std::bit_cast<std::uint16_t>(first)} |
-           Factor{std::bit_cast<std::uint16_t>(second)} << kPairShift;
+  static L pair(bfloat16 first, bfloat16 second) {
+    return L{std::bit_cast<std::uint16_t>(first)} | L{std::bit_cast<std::uint16_t>(second)}
+                                                        << kPairShift;
   }
 };
 
@@ -119,19 +130,18 @@ void panel_product(std::size_t factors, TileFactor<L> a, const L* b, MatrixView<
 
 /// c = op(a) op(b) or c += op(a) op(b), serial. Panels of b, and of a where it is transposed, are
 /// copied to where the registers' tiles read them in order (Goto and van de Geijn 2008). The order
-/// of the sums depends on nothing but their length. T: float, double, or bfloat16 where
-/// multiplies_bfloat16().
-template <class T>
-[[gnu::noinline]] void packed_product(Transposed transposed, MatrixView<const T> a,
-                                      MatrixView<const T> b, MatrixView<typename Packed<T>::Sum> c,
+/// of the sums depends on nothing but their length. L: float or double, to which A and B are
+/// widened, or Bfloat16Pair of bfloat16 numbers where multiplies_bfloat16().
+template <class L, class A = L, class B = A>
+[[gnu::noinline]] void packed_product(Transposed transposed, MatrixView<const A> a,
+                                      MatrixView<const B> b, MatrixView<SumOf<L>> c,
                                       bool accumulate) {
-  using Form = Packed<T>;
-  using L = typename Form::Factor;
+  using Form = Packed<L>;
   const bool left = transposed == Transposed::kLeft;
   const std::size_t inner = left ? a.rows : a.cols;
   if (inner == 0 && !accumulate) {
     for (std::size_t row = 0; row < c.rows; ++row) {
-      std::fill_n(c.data + row * c.stride, c.cols, typename Form::Sum(0));
+      std::fill_n(c.data + row * c.stride, c.cols, SumOf<L>(0));
     }
   }
   constexpr std::size_t kTerms = kPackedFactors * Form::kTogether;

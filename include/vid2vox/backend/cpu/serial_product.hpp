@@ -61,20 +61,6 @@ MatrixView<const AccumulateOf<T>> widened_input(MatrixView<const T> matrix,
   }
 }
 
-/// The product of matrices of A by the engine in use.
-template <class A>
-void accumulate_product(Transposed transposed, MatrixView<const A> a, MatrixView<const A> b,
-                        MatrixView<A> c, bool accumulate) {
-  if constexpr (std::is_same_v<A, float>) {
-    const bool empty = a.rows * a.cols == 0 || c.rows * c.cols == 0;
-    if (product_engine() != nullptr && !empty) {
-      product_engine()->float32(transposed, a, b, c, accumulate);
-      return;
-    }
-  }
-  packed_product<A>(transposed, a, b, c, accumulate);
-}
-
 /// Whether the engine in use took the product of bfloat16 matrices.
 template <class Out>
 bool bfloat16_product(Transposed transposed, MatrixView<const bfloat16> a,
@@ -90,24 +76,38 @@ bool bfloat16_product(Transposed transposed, MatrixView<const bfloat16> a,
   }
 }
 
+/// Whether the engine in use took the product of matrices, which are widened to float32.
+template <class L, class R>
+bool float32_product(Transposed transposed, MatrixView<const L> a, MatrixView<const R> b,
+                     MatrixView<float> c, bool accumulate) {
+  if (product_engine() == nullptr || a.rows * a.cols == 0 || c.rows * c.cols == 0) return false;
+  ThreadScratch<float> a_copy(std::is_same_v<L, float> ? 0 : a.rows * a.cols);
+  ThreadScratch<float> b_copy(std::is_same_v<R, float> ? 0 : b.rows * b.cols);
+  product_engine()->float32(transposed, widened_input(a, a_copy), widened_input(b, b_copy), c,
+                            accumulate);
+  return true;
+}
+
 template <class L, class R, class Out>
 void serial_product(Transposed transposed, MatrixView<const L> a, MatrixView<const R> b,
                     MatrixView<Out> c, bool accumulate) {
   using A = AccumulateOf<L>;
-  if constexpr (std::is_same_v<L, bfloat16> && std::is_same_v<R, bfloat16>) {
+  constexpr bool kBfloat16 = std::is_same_v<L, bfloat16> && std::is_same_v<R, bfloat16>;
+  if constexpr (kBfloat16) {
     if (bfloat16_product(transposed, a, b, c, accumulate)) return;
-    if (multiplies_bfloat16() && product_engine() == nullptr) {
-      Widened<Out> result(c, accumulate);
-      packed_product<bfloat16>(transposed, a, b, result.view(), accumulate);
-      result.store();
-      return;
+  }
+  Widened<Out> result(c, accumulate);
+  bool done = false;
+  if constexpr (std::is_same_v<A, float>) {
+    done = float32_product(transposed, a, b, result.view(), accumulate);
+  }
+  if constexpr (kBfloat16) {
+    if (!done && prefers_bfloat16()) {
+      packed_product<Bfloat16Pair>(transposed, a, b, result.view(), accumulate);
+      done = true;
     }
   }
-  ThreadScratch<A> a_copy(std::is_same_v<L, A> ? 0 : a.rows * a.cols);
-  ThreadScratch<A> b_copy(std::is_same_v<R, A> ? 0 : b.rows * b.cols);
-  Widened<Out> result(c, accumulate);
-  accumulate_product<A>(transposed, widened_input(a, a_copy), widened_input(b, b_copy),
-                        result.view(), accumulate);
+  if (!done) packed_product<A>(transposed, a, b, result.view(), accumulate);
   result.store();
 }
 

@@ -116,7 +116,7 @@ class StreamedLeft {
         rows_(a.rows) {
     if (needs_widened(columns)) left_ = widened_input(a, widened_);
     if constexpr (std::is_same_v<T, bfloat16>) {
-      if (pairs_) Packed<T>::of_rows(a, paired_);
+      if (pairs_) Packed<Bfloat16Pair>::of_rows(a, paired_);
     }
   }
 
@@ -156,7 +156,7 @@ void arrange_panel(MatrixView<const T> b, std::size_t first, std::size_t columns
   const MatrixView<const T> own = block(b, 0, b.rows, first, columns);
   if constexpr (std::is_same_v<T, bfloat16>) {
     if (columns == kStreamColumns && streams_pairs<T>(b.rows)) {
-      Packed<T>::rows(own, reinterpret_cast<Bfloat16Pair*>(panel), columns);
+      Packed<Bfloat16Pair>::rows(own, reinterpret_cast<Bfloat16Pair*>(panel), columns);
       return;
     }
   }
