@@ -19,6 +19,7 @@
 #include "vid2vox/encoding/ridge.hpp"
 #include "vid2vox/io/time_series.hpp"
 #ifdef VID2VOX_PROGRAMS_HAVE_LAPACK
+#include "common/blas_kernels.hpp"
 #include "vid2vox/encoding/lapack.hpp"
 #endif
 #ifdef VID2VOX_PROGRAMS_HAVE_CUDA
@@ -409,6 +410,9 @@ void fit(Arguments& a) {
 }  // namespace
 
 int main(int argc, char** argv) {
+#ifdef VID2VOX_PROGRAMS_HAVE_LAPACK
+  restart_with_better_kernels(argv);
+#endif
   Arguments arguments;
   CLI::App app(
       "Ridge regression from features to BOLD with delays, alpha by cross-validation over whole "

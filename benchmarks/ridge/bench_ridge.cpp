@@ -24,6 +24,7 @@
 #include "vid2vox/encoding/ridge.hpp"
 #include "vid2vox/io/npy.hpp"
 #ifdef VID2VOX_BENCH_LAPACK
+#include "common/blas_kernels.hpp"
 #include "vid2vox/encoding/lapack.hpp"
 #endif
 
@@ -132,6 +133,9 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+#ifdef VID2VOX_BENCH_LAPACK
+  examples::restart_with_better_kernels(argv);
+#endif
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {

@@ -50,3 +50,14 @@ TEST_CASE("a ridge is the same with LAPACK and with Eigen") {
     }
   }
 }
+
+// Run by CMakeLists.txt, with OPENBLAS_CORETYPE=Prescott.
+TEST_CASE("kernels that are older than the processor are seen", "[.old-kernels]") {
+  const char* better = lapack::better_kernels();
+#if defined(__AVX2__)
+  REQUIRE(better != nullptr);
+  CHECK((std::string(better) == "SkylakeX" || std::string(better) == "Haswell"));
+#else
+  WARN("[skipped] compiled for a processor without AVX2");
+#endif
+}
