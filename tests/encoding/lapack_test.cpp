@@ -1,6 +1,7 @@
 #include "vid2vox/encoding/lapack.hpp"
 
 #include "ridge_engine_cases.hpp"
+#include "ridge_instances.hpp"
 #include "vid2vox/encoding/ridge.hpp"
 
 namespace {

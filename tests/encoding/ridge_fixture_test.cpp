@@ -2,6 +2,7 @@
 
 #include "normal_equations.hpp"
 #include "ridge_cases.hpp"
+#include "ridge_instances.hpp"
 #include "support/catch.hpp"
 #include "vid2vox/encoding/ridge.hpp"
 #include "vid2vox/io/safetensors.hpp"

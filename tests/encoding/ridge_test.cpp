@@ -2,14 +2,14 @@
 
 #include "normal_equations.hpp"
 #include "ridge_cases.hpp"
+#include "ridge_instances.hpp"
 #include "support/catch.hpp"
-#ifdef _OPENMP
-#include <omp.h>
-#endif
+#include "vid2vox/core/parallel.hpp"
 
 namespace {
 
 using vid2vox::Error;
+using vid2vox::ThreadCountScope;
 using namespace vid2vox::encoding;
 using vid2vox::testing::column_of;
 using vid2vox::testing::direct_ridge;
@@ -258,20 +258,14 @@ TEST_CASE("many targets: pieces and threads do not change a bit") {
   const Problem<float> problem(60, 90, 2100);
   RidgeOptions options;
   options.alphas = parse_alphas("1:1e4:5");
-#ifdef _OPENMP
-  const int threads = omp_get_max_threads();
-  omp_set_num_threads(1);
-#endif
-  const auto serial = fit_ridge<float>(problem.x, problem.y, problem.runs, options);
+  const auto fit_with = [&](int threads) {
+    const ThreadCountScope scope(threads);
+    return fit_ridge<float>(problem.x, problem.y, problem.runs, options);
+  };
+  const auto serial = fit_with(1);
+  const auto parallel = fit_with(3);
   const RowMatrix<float> a = serial.predict(problem.x_test);
-#ifdef _OPENMP
-  omp_set_num_threads(3);
-#endif
-  const auto parallel = fit_ridge<float>(problem.x, problem.y, problem.runs, options);
   const RowMatrix<float> b = parallel.predict(problem.x_test);
-#ifdef _OPENMP
-  omp_set_num_threads(threads);
-#endif
   CHECK(serial.alpha == parallel.alpha);
   CHECK(serial.cv_score == parallel.cv_score);
   CHECK(std::equal(a.data(), a.data() + a.size(), b.data()));

@@ -30,7 +30,7 @@ void check_reference(double activation, double gradient) {
   constexpr SampleShape kShape{4, 3, 5, 24};
   constexpr std::size_t kBatch = 2;
   constexpr T kPoison = std::numeric_limits<T>::quiet_NaN();
-  const testing::Threads one(1);
+  const ThreadCountScope one(1);
   const io::SafetensorsFile file(testing::reference_file("axial_block.safetensors"));
   Buffer<T> parameters(Axial::parameter_count, kPoison);
   StateDictReader reader(file);

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "ops/threads.hpp"
 #include "support/catch.hpp"
+#include "vid2vox/core/parallel.hpp"
 #include "vid2vox/layers/check_gradients.hpp"
 
 namespace vid2vox::testing {
@@ -15,7 +15,7 @@ inline constexpr double kGradientTolerance = 1e-6;
 /// Checks a layer with two seeds.
 template <class L, SampleShape S, std::size_t Memory = 0>
 void require_gradients(GradientCheckOptions options = {}) {
-  const Threads one(1);  // these layers are too small to share among threads
+  const ThreadCountScope one(1);  // these layers are too small to share among threads
   for (const std::uint64_t seed : {1U, 2U}) {
     options.seed = seed;
     const GradientReport report = check_gradients<L, S, Memory>(options);
@@ -28,7 +28,7 @@ void require_gradients(GradientCheckOptions options = {}) {
 template <class L, SampleShape S>
 struct LayerRun {
   static constexpr std::size_t kBatch = 3;
-  const Threads one{1};
+  const ThreadCountScope one{1};
   explicit LayerRun(std::uint64_t seed, bool training) {
     initialize<L>(parameters.data(), buffers.data(), seed);
     const RandomKey key{seed, 0, stream_of("input")};

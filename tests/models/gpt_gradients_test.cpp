@@ -1,5 +1,4 @@
 #include "models/directional.hpp"
-#include "ops/threads.hpp"
 #include "vid2vox/backend/cpu/attention.hpp"
 #include "vid2vox/backend/cpu/codebook.hpp"
 #include "vid2vox/backend/cpu/conv3d.hpp"
@@ -7,6 +6,7 @@
 #include "vid2vox/backend/cpu/loss.hpp"
 #include "vid2vox/backend/cpu/memory.hpp"
 #include "vid2vox/backend/cpu/norm.hpp"
+#include "vid2vox/core/parallel.hpp"
 #include "vid2vox/models/gpt.hpp"
 
 namespace vid2vox {
@@ -75,7 +75,7 @@ struct Run {
 };
 
 TEST_CASE("GPT with dropout: gradient of every tensor") {
-  const testing::Threads one(1);
+  const ThreadCountScope one(1);
   Run<Plain> run(2);
   run.loss();
   run.backward();
@@ -84,7 +84,7 @@ TEST_CASE("GPT with dropout: gradient of every tensor") {
 
 template <class Model>
 Run<Model> trained(std::size_t batch, int threads) {
-  const testing::Threads set(threads);
+  const ThreadCountScope set(threads);
   Run<Model> run(batch);
   run.loss();
   run.backward();

@@ -1,5 +1,4 @@
 #include "models/directional.hpp"
-#include "ops/threads.hpp"
 #include "vid2vox/backend/cpu/axial_attention.hpp"
 #include "vid2vox/backend/cpu/codebook.hpp"
 #include "vid2vox/backend/cpu/conv3d.hpp"
@@ -7,6 +6,7 @@
 #include "vid2vox/backend/cpu/loss.hpp"
 #include "vid2vox/backend/cpu/memory.hpp"
 #include "vid2vox/backend/cpu/norm.hpp"
+#include "vid2vox/core/parallel.hpp"
 #include "vid2vox/models/vqvae.hpp"
 
 namespace vid2vox {
@@ -100,7 +100,7 @@ double surrogate(Run<Model>& run, const Buffer<double>& z0, const Buffer<double>
 
 template <class Model>
 void check_gradients_of(bool training) {
-  const testing::Threads one(1);
+  const ThreadCountScope one(1);
   constexpr std::size_t kBatch = 2;
   static_assert(Model::latent_rows(kBatch) <= Model::Book::kCodes);
   Run<Model> run(kBatch, training);
@@ -127,7 +127,7 @@ TEST_CASE("VQ-VAE with layer norm and shared position: straight-through gradient
 
 template <class Model>
 Run<Model> trained(std::size_t batch, int threads) {
-  const testing::Threads set(threads);
+  const ThreadCountScope set(threads);
   Run<Model> run(batch, true);
   run.forward();
   run.backward();

@@ -2,8 +2,8 @@
 
 #include "ops/arrays.hpp"
 #include "ops/geometries.hpp"
-#include "ops/threads.hpp"
 #include "vid2vox/core/half.hpp"
+#include "vid2vox/core/parallel.hpp"
 
 namespace vid2vox {
 namespace {
@@ -165,7 +165,7 @@ TEST_CASE("attention survives scores that overflow the exponential") {
 template <class T>
 void check_threads(const AttentionGeometry& g) {
   const auto run = [&](int threads) {
-    const testing::Threads set(threads);
+    const ThreadCountScope set(threads);
     return ours<T>(g);
   };
   const auto one = run(1);

@@ -1,8 +1,8 @@
 #include "vid2vox/backend/cpu/axial_attention.hpp"
 
 #include "ops/arrays.hpp"
-#include "ops/threads.hpp"
 #include "vid2vox/core/half.hpp"
+#include "vid2vox/core/parallel.hpp"
 
 namespace vid2vox {
 namespace {
@@ -113,7 +113,7 @@ TEST_CASE("axial attention in float64") { check<double>(kCases[9]); }
 template <class T>
 void check_threads(const ops::AxialAttentionGeometry& g) {
   const auto run = [&](int threads) {
-    const testing::Threads set(threads);
+    const ThreadCountScope set(threads);
     return our_axial<T>(g);
   };
   const auto one = run(1);

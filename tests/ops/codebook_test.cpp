@@ -1,7 +1,7 @@
 #include "vid2vox/backend/cpu/codebook.hpp"
 
 #include "ops/arrays.hpp"
-#include "ops/threads.hpp"
+#include "vid2vox/core/parallel.hpp"
 
 namespace vid2vox {
 namespace {
@@ -165,7 +165,7 @@ TEST_CASE("the search gives the same codes with any number of threads") {
   const auto z = normal<float>(600 * 8, "z");
   const auto e = normal<float>(40 * 8, "e");
   const auto run = [&](int threads) {
-    const testing::Threads set(threads);
+    const ThreadCountScope set(threads);
     return nearest(8, z, e);
   };
   CHECK(run(1) == run(2));
@@ -179,7 +179,7 @@ TEST_CASE("the update keeps its bits with any number of threads") {
   const auto e = normal<float>(kCodes * kDim, "e");
   const auto index = nearest(kDim, z, e);
   const auto run = [&](int threads) {
-    const testing::Threads set(threads);
+    const ThreadCountScope set(threads);
     Buffer<float> n(kCodes, 20);
     Buffer<float> average = e;
     Buffer<float> embeddings = e;

@@ -2,7 +2,7 @@
 
 #include "ops/arrays.hpp"
 #include "ops/geometries.hpp"
-#include "ops/threads.hpp"
+#include "vid2vox/core/parallel.hpp"
 
 namespace vid2vox {
 namespace {
@@ -158,7 +158,7 @@ TEST_CASE("convolutions need no bias") {
 TEST_CASE("convolutions keep their bits with any number of threads") {
   for (const auto& g : {kCases[2], kCases[6], kCases[7], kCases[9]}) {
     const auto run = [&](int threads) {
-      const testing::Threads set(threads);
+      const ThreadCountScope set(threads);
       return ours<float>(g);
     };
     const auto one = run(1);

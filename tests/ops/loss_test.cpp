@@ -1,7 +1,7 @@
 #include "vid2vox/backend/cpu/loss.hpp"
 
 #include "ops/arrays.hpp"
-#include "ops/threads.hpp"
+#include "vid2vox/core/parallel.hpp"
 
 namespace vid2vox {
 namespace {
@@ -113,7 +113,7 @@ TEST_CASE("losses keep their bits with any number of threads") {
   const Logits shape{2000, 24, 2};
   const auto logits = normal<float>(shape.rows * shape.classes, "logits", shape.scale);
   const auto run = [&](int threads) {
-    const testing::Threads set(threads);
+    const ThreadCountScope set(threads);
     return std::pair(squared_error(a, b), cross_entropy(shape, logits.data(), nullptr));
   };
   CHECK(run(1) == run(2));

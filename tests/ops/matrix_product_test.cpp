@@ -2,7 +2,7 @@
 
 #include "ops/arrays.hpp"
 #include "ops/naive_product.hpp"
-#include "ops/threads.hpp"
+#include "vid2vox/core/parallel.hpp"
 
 namespace vid2vox {
 namespace {
@@ -177,7 +177,7 @@ TEST_CASE("a sum that is rounded to 16 bits is rounded once") {
 TEST_CASE("the products of few rows keep their bits with any number of threads") {
   const Case c{3, 700, 1001, 0, false};
   const auto run = [&](int threads) {
-    const testing::Threads set(threads);
+    const ThreadCountScope set(threads);
     return ours<bfloat16, float>(Transposed::kNone, c, normal<bfloat16>(c.m * c.k, "a"), c.k,
                                  normal<bfloat16>(c.k * c.n, "b"), c.n,
                                  testing::poisoned<float>(c.m * c.n), c.n);
@@ -190,7 +190,7 @@ TEST_CASE("the products of few rows keep their bits with any number of threads")
 TEST_CASE("matrix products keep their bits with any number of threads") {
   const Case c{150, 90, 70, 0, true};
   const auto with_bias = [&](int threads) {
-    const testing::Threads set(threads);
+    const ThreadCountScope set(threads);
     const auto a = normal<float>(c.k * c.m, "a");
     const auto b = normal<float>(c.k * c.n, "b");
     Buffer<float> result(2 * c.m * c.n + c.n);
@@ -205,7 +205,7 @@ TEST_CASE("matrix products keep their bits with any number of threads") {
   CHECK(testing::same_bits(with_bias(1), with_bias(3)));
   for (const Transposed form : {Transposed::kNone, Transposed::kRight, Transposed::kLeft}) {
     const auto run = [&](int threads) {
-      const testing::Threads set(threads);
+      const ThreadCountScope set(threads);
       const std::size_t lda = form == Transposed::kLeft ? c.m : c.k;
       const std::size_t ldb = form == Transposed::kRight ? c.k : c.n;
       return ours<float, float>(form, c, normal<float>(c.m * c.k, "a"), lda,

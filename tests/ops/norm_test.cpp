@@ -2,7 +2,7 @@
 
 #include "ops/arrays.hpp"
 #include "ops/norm_reference.hpp"
-#include "ops/threads.hpp"
+#include "vid2vox/core/parallel.hpp"
 
 namespace vid2vox {
 namespace {
@@ -204,7 +204,7 @@ TEST_CASE("norms keep their bits with any number of threads") {
   const auto dy = normal<float>(n, "dy");
   const auto gain = normal<float>(kShape.cols, "gain");
   const auto run = [&](int threads) {
-    const testing::Threads set(threads);
+    const ThreadCountScope set(threads);
     Buffer<float> result(2 * n + 8 * kShape.cols);
     float* sums = result.data() + 2 * n;
     float* inverse_sd = sums + kShape.cols;

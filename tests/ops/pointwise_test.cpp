@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "ops/arrays.hpp"
-#include "ops/threads.hpp"
 #include "vid2vox/backend/cpu/adam.hpp"
+#include "vid2vox/core/parallel.hpp"
 
 namespace vid2vox {
 namespace {
@@ -199,7 +199,7 @@ TEST_CASE("dropout follows Philox by element number and keeps the mean") {
 TEST_CASE("pointwise work keeps its bits with any number of threads") {
   const auto x = normal<float>(kCount, "x");
   const auto run = [&](int threads) {
-    const testing::Threads set(threads);
+    const ThreadCountScope set(threads);
     Buffer<float> result(2 * kCount + 4);
     Pointwise::gelu2(kCount, x.data(), result.data());
     Pointwise::dropout(kCount, 0.2, {1, 2, 3}, x.data(), result.data() + kCount);

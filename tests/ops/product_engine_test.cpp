@@ -8,9 +8,9 @@
 #include <cstdint>
 #include <string>
 
-#include "ops/threads.hpp"
 #include "support/catch.hpp"
 #include "vid2vox/backend/cpu/matrix_product.hpp"
+#include "vid2vox/core/parallel.hpp"
 
 namespace vid2vox::backend::cpu {
 namespace {
@@ -108,7 +108,7 @@ void start_threads() {
 // oneDNN 2.6 would also compute on threads that stood there before a product held signals back.
 TEMPLATE_TEST_CASE("signals during products damage nothing", "", float, bfloat16) {
   using T = TestType;
-  const testing::Threads threads(2);
+  const ThreadCountScope threads(2);
   start_threads();
   const SignalTimer timer;
   signals = 0;

@@ -2,7 +2,7 @@
 
 #include "ops/arrays.hpp"
 #include "ops/naive_product.hpp"
-#include "ops/threads.hpp"
+#include "vid2vox/core/parallel.hpp"
 
 namespace vid2vox {
 namespace {
@@ -95,7 +95,7 @@ TEST_CASE("without accumulation, what stood in the streamed product's result doe
 TEST_CASE("a streamed product has the same bits with one thread and with several") {
   const Operands<float, float> operands{{.m = 3, .n = 700, .k = 301}};
   const auto run = [&](int threads) {
-    const testing::Threads set(threads);
+    const ThreadCountScope set(threads);
     return operands.ours();
   };
   const auto alone = run(1);

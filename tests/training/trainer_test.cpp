@@ -3,7 +3,6 @@
 #include <cmath>
 #include <limits>
 
-#include "ops/threads.hpp"
 #include "support/catch.hpp"
 #include "support/test_data.hpp"
 #include "vid2vox/backend/cpu/adam.hpp"
@@ -16,6 +15,7 @@
 #include "vid2vox/backend/cpu/loss.hpp"
 #include "vid2vox/backend/cpu/memory.hpp"
 #include "vid2vox/backend/cpu/norm.hpp"
+#include "vid2vox/core/parallel.hpp"
 
 namespace vid2vox {
 namespace {
@@ -69,7 +69,7 @@ struct TextRun {
   Buffer<float> parameters() {
     return to_host<Policy<fp32, cpu>>(Text<P>::parameter_count, trainer.state().parameters.data());
   }
-  const testing::Threads one{1};
+  const ThreadCountScope one{1};
   Buffer<float> book{8 * 5};
   std::vector<std::int32_t> previous = codes("previous");
   std::vector<std::int32_t> next = codes("next");
@@ -81,7 +81,7 @@ bool same_bits(const Buffer<float>& a, const Buffer<float>& b) {
 }
 
 TEST_CASE("a VQ-VAE trains with 16-bit activations as with float32") {
-  const testing::Threads one(1);
+  const ThreadCountScope one(1);
   VqvaeTrainer<Video<bf16>> trainer(kBatch, 4);
   VqvaeTrainer<Video<fp32>> reference(kBatch, 4);
   const double first = trainer.train(frames(), kRate).loss;

@@ -20,6 +20,24 @@ inline int thread_count() {
 #endif
 }
 
+/// Sets the number of threads that the calling thread uses, until its end; libraries that compute
+/// with OpenMP keep to it as well. Without OpenMP there is always one.
+class ThreadCountScope {
+ public:
+  explicit ThreadCountScope(int count) : before_(thread_count()) { set(count); }
+  ThreadCountScope(const ThreadCountScope&) = delete;
+  ThreadCountScope& operator=(const ThreadCountScope&) = delete;
+  ~ThreadCountScope() { set(before_); }
+
+ private:
+  static void set([[maybe_unused]] int count) {
+#ifdef _OPENMP
+    omp_set_num_threads(count);
+#endif
+  }
+  int before_;
+};
+
 /// Calls body(i) for i in [0, count), in any order and on any thread. The caller cuts the work into
 /// pieces that depend only on the problem, so results do not depend on the number of threads.
 /// The first exception thrown by a body is rethrown after all have ended.

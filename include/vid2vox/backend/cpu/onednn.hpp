@@ -9,13 +9,11 @@
 #include <oneapi/dnnl/dnnl.hpp>
 #include <string>
 #include <type_traits>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 #include "vid2vox/backend/cpu/product_engine.hpp"
 #include "vid2vox/backend/cpu/tile_product.hpp"
 #include "vid2vox/core/error.hpp"
+#include "vid2vox/core/parallel.hpp"
 
 namespace vid2vox::backend::cpu::onednn {
 
@@ -88,25 +86,14 @@ class SerialCall {
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before_);
-#ifdef _OPENMP
-    threads_ = omp_get_max_threads();
-    omp_set_num_threads(1);
-#endif
   }
   SerialCall(const SerialCall&) = delete;
   SerialCall& operator=(const SerialCall&) = delete;
-  ~SerialCall() {
-#ifdef _OPENMP
-    omp_set_num_threads(threads_);
-#endif
-    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
+  ~SerialCall() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
  private:
+  ThreadCountScope one_thread_{1};
   sigset_t before_{};
-#ifdef _OPENMP
-  int threads_ = 1;
-#endif
 };
 
 /// The number of terms of every sum.
