@@ -51,7 +51,8 @@ struct Operands {
   Buffer<Number> naive() const {
     Buffer<Number> start = read_as<Number>(before);
     for (std::size_t i = 0; i < c.m * c.n && c.bias; ++i) {
-      start[i / c.n * (c.n + c.margin) + i % c.n] = static_cast<Number>(bias[i % c.n]);
+      Number& value = start[i / c.n * (c.n + c.margin) + i % c.n];
+      value = (c.accumulate ? value : Number(0)) + static_cast<Number>(bias[i % c.n]);
     }
     return testing::naive_product<Number>(
         Transposed::kNone, {c.m, c.n, c.k, c.accumulate || c.bias}, read_as<Number>(a),

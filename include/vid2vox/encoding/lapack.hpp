@@ -81,8 +81,7 @@ inline bool decompose(MatrixView<double> a, double* values) {
 /// Rapids is such a processor, and a ridge with LAPACK takes a third longer.
 inline const char* better_kernels() {
 #if defined(__x86_64__)
-  const std::string chosen = openblas_get_corename();
-  if (chosen != "Prescott" && chosen != "PRESCOTT") return nullptr;
+  if (std::string(openblas_get_corename()) != "Prescott") return nullptr;
   if (__builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
       __builtin_cpu_supports("avx512vl") != 0) {
     return "SkylakeX";

@@ -77,37 +77,43 @@ bool bfloat16_product(Transposed transposed, MatrixView<const bfloat16> a,
 }
 
 /// Whether the engine in use took the product of matrices, which are widened to float32.
-template <class L, class R>
-bool float32_product(Transposed transposed, MatrixView<const L> a, MatrixView<const R> b,
-                     MatrixView<float> c, bool accumulate) {
-  if (product_engine() == nullptr || a.rows * a.cols == 0 || c.rows * c.cols == 0) return false;
-  ThreadScratch<float> a_copy(std::is_same_v<L, float> ? 0 : a.rows * a.cols);
-  ThreadScratch<float> b_copy(std::is_same_v<R, float> ? 0 : b.rows * b.cols);
-  product_engine()->float32(transposed, widened_input(a, a_copy), widened_input(b, b_copy), c,
-                            accumulate);
-  return true;
+template <class L, class R, class A>
+bool widened_product(Transposed transposed, MatrixView<const L> a, MatrixView<const R> b,
+                     MatrixView<A> c, bool accumulate) {
+  if constexpr (std::is_same_v<A, float>) {
+    if (product_engine() == nullptr || a.rows * a.cols == 0 || c.rows * c.cols == 0) return false;
+    ThreadScratch<float> a_copy(std::is_same_v<L, float> ? 0 : a.rows * a.cols);
+    ThreadScratch<float> b_copy(std::is_same_v<R, float> ? 0 : b.rows * b.cols);
+    product_engine()->float32(transposed, widened_input(a, a_copy), widened_input(b, b_copy), c,
+                              accumulate);
+    return true;
+  }
+  return false;
+}
+
+/// The headers' own product, of the factors that are fastest on this processor.
+template <class L, class R, class A>
+void own_product(Transposed transposed, MatrixView<const L> a, MatrixView<const R> b,
+                 MatrixView<A> c, bool accumulate) {
+  if constexpr (std::is_same_v<L, bfloat16> && std::is_same_v<R, bfloat16>) {
+    if (prefers_bfloat16()) {
+      packed_product<Bfloat16Pair>(transposed, a, b, c, accumulate);
+      return;
+    }
+  }
+  packed_product<A>(transposed, a, b, c, accumulate);
 }
 
 template <class L, class R, class Out>
 void serial_product(Transposed transposed, MatrixView<const L> a, MatrixView<const R> b,
                     MatrixView<Out> c, bool accumulate) {
-  using A = AccumulateOf<L>;
-  constexpr bool kBfloat16 = std::is_same_v<L, bfloat16> && std::is_same_v<R, bfloat16>;
-  if constexpr (kBfloat16) {
+  if constexpr (std::is_same_v<L, bfloat16> && std::is_same_v<R, bfloat16>) {
     if (bfloat16_product(transposed, a, b, c, accumulate)) return;
   }
   Widened<Out> result(c, accumulate);
-  bool done = false;
-  if constexpr (std::is_same_v<A, float>) {
-    done = float32_product(transposed, a, b, result.view(), accumulate);
+  if (!widened_product(transposed, a, b, result.view(), accumulate)) {
+    own_product(transposed, a, b, result.view(), accumulate);
   }
-  if constexpr (kBfloat16) {
-    if (!done && prefers_bfloat16()) {
-      packed_product<Bfloat16Pair>(transposed, a, b, result.view(), accumulate);
-      done = true;
-    }
-  }
-  if (!done) packed_product<A>(transposed, a, b, result.view(), accumulate);
   result.store();
 }
 
