@@ -196,6 +196,55 @@ TEMPLATE_TEST_CASE("products of 16-bit numbers sum in float32", "", bfloat16, fl
   check_all<TestType, float>(read);
 }
 
+TEMPLATE_TEST_CASE("several products at a time are those one by one", "", float, bfloat16) {
+  constexpr std::size_t kCount = 3;
+  for (const MatrixForm form : {MatrixForm::kNn, MatrixForm::kNt, MatrixForm::kTn}) {
+    for (const bool accumulate : {false, true}) {
+      // Matrices with a margin of four columns; each begins within the rows of the one before
+      // (heads of a row) or behind it.
+      const Problem<TestType, float> problem(form, {40, 24, 72, 4, accumulate});
+      for (const std::size_t apart : {std::size_t{8}, problem.c.size()}) {
+        const std::size_t step = apart == 8 ? 8 : std::max({problem.a.size(), problem.b.size()});
+        const auto a = normal<TestType>(problem.a.size() + kCount * step, "many a");
+        const auto b = normal<TestType>(problem.b.size() + kCount * step, "many b");
+        const DeviceBuffer<TestType> a_device(a), b_device(b);
+        const std::size_t c_size = problem.c.size() * kCount;
+        DeviceBuffer<float> together(normal<float>(c_size, "many c"));
+        DeviceBuffer<float> apart_results(normal<float>(c_size, "many c"));
+        backend::cuda::MatrixProductParams p{.form = form,
+                                             .in = number_type_of<TestType>,
+                                             .accumulate = accumulate,
+                                             .m = 40,
+                                             .n = 24,
+                                             .k = 72,
+                                             .a = a_device.data(),
+                                             .a_stride = problem.a_cols + 4,
+                                             .b = b_device.data(),
+                                             .b_stride = problem.b_cols + 4,
+                                             .c = together.data(),
+                                             .c_stride = 24 + 4,
+                                             .count = kCount,
+                                             .a_step = step,
+                                             .b_step = step,
+                                             .c_step = problem.c.size()};
+        launch_matrix_product(p, backend::cuda::current_stream());
+        p.count = 1;
+        for (std::size_t i = 0; i < kCount; ++i) {
+          p.a = a_device.data() + i * step;
+          p.b = b_device.data() + i * step;
+          p.c = apart_results.data() + i * problem.c.size();
+          launch_matrix_product(p, backend::cuda::current_stream());
+        }
+        const auto results = together.download();
+        const auto expected = apart_results.download();
+        for (std::size_t i = 0; i < c_size; ++i) {
+          CHECK(results[i] == Approx(expected[i]).margin(1e-4));
+        }
+      }
+    }
+  }
+}
+
 TEMPLATE_TEST_CASE("a bias is added to every row", "", float, bfloat16, float16) {
   for (const auto& [rows, in, out] :
        {std::array<std::size_t, 3>{1, 3, 5}, std::array<std::size_t, 3>{33, 24, 40}}) {

@@ -232,6 +232,16 @@ class MultiHeadCrossAttention {
   static constexpr std::size_t kKey = kDim * kDim;              // [MemoryDim, Dim]
   static constexpr std::size_t kValue = kKey + kMemory * kDim;  // [MemoryDim, MemoryDim]
   static constexpr std::size_t kOutput = kValue + kMemory * kMemory;
+  // Heads of the values as attention computes them: where the device wants another width, the
+  // projection to them and the one behind them have zeros in columns and rows that are padding.
+  // That changes no other number: the padding of values, outputs and their gradients is zero.
+  // Parameters and gradients have no padding.
+  static constexpr std::size_t kHeads = Config.heads;
+  static constexpr std::size_t kWidth = kMemory / kHeads;
+  static constexpr std::size_t kWidthStep = ops::Attention<device>::template kWidthStep<T>;
+  static constexpr std::size_t kPaddedWidth = (kWidth + kWidthStep - 1) / kWidthStep * kWidthStep;
+  static constexpr std::size_t kPaddedMemory = kHeads * kPaddedWidth;
+  static constexpr bool kIsPadded = kPaddedWidth != kWidth;
   using Output = Linear<MemoryDim, Dim, LinearConfig{}, ThePolicy>;
   static constexpr std::size_t parameter_count = kOutput + Output::parameter_count;
   static constexpr std::size_t buffer_count = 0;
@@ -245,13 +255,14 @@ class MultiHeadCrossAttention {
   template <SampleShape S>
   static constexpr std::size_t saved_count(std::size_t batch) {
     const std::size_t rows = batch * S.tokens();
-    return aligned_count(rows * kDim) + aligned_count(rows * kMemory) + memory_kv_count(batch);
+    return aligned_count(rows * kDim) + aligned_count(rows * kPaddedMemory) + value_offset(batch) +
+           aligned_count(batch * kMemoryTokens * kPaddedMemory);
   }
   template <SampleShape S>
   static constexpr std::size_t scratch_count(std::size_t batch) {
-    return aligned_count(saved_count<S>(batch));
+    return aligned_count(saved_count<S>(batch)) + kPaddedWeights;
   }
-  /// Elements of a batch's keys and values.
+  /// Elements of a batch's keys and values for decoding.
   static constexpr std::size_t memory_kv_count(std::size_t batch) {
     return value_offset(batch) + aligned_count(batch * kMemoryTokens * kMemory);
   }
@@ -259,14 +270,20 @@ class MultiHeadCrossAttention {
   template <SampleShape S>
   static void forward(Context<T>& context, const State<T>& state, const T* x, T* y, T* saved,
                       const T* memory) {
+    const typename Workspace<T>::Mark mark(context.scratch);
     const std::size_t rows = context.batch * S.tokens();
+    const std::size_t memory_rows = context.batch * kMemoryTokens;
     const ops::InputPrecisionScope<policy> precision;
     const Pieces<T> place(saved, context.batch, rows);
+    const ValueWeights weights(context, state);
     product(rows, kDim, kDim, x, state.weights, place.q);
-    project_memory(context.batch, state, memory, place.k);
+    product(memory_rows, kMemory, kDim, memory, state.weights + kKey, place.k);
+    product(memory_rows, kMemory, kPaddedMemory, memory, weights.in, place.v);
     ops::Attention<device>::forward(geometry<S>(context.batch), place.q, place.k, place.v,
                                     place.mixed);
-    Output::forward_rows(rows, state.at(kOutput, 0), place.mixed, y);
+    ops::MatrixProduct<device>::template nn_add_rows<T, T>(
+        {place.mixed, rows, kPaddedMemory}, {weights.out, kPaddedMemory, kDim},
+        state.parameters + kOutput + kMemory * kDim, {y, rows, kDim});
   }
 
   template <SampleShape S>
@@ -279,15 +296,17 @@ class MultiHeadCrossAttention {
     const std::size_t memory_rows = context.batch * kMemoryTokens;
     const Pieces<const T> place(saved, context.batch, rows);
     const Pieces<T> d(context.scratch.take(saved_count<S>(context.batch)), context.batch, rows);
-    Output::template backward<S.with_channels(MemoryDim)>(
-        context, state.at(kOutput, 0), place.mixed, nullptr, dy, d.mixed, gradients + kOutput);
+    const ValueWeights weights(context, state);
+    Product::template nt<T, T>({dy, rows, kDim}, {weights.out, kPaddedMemory, kDim},
+                               {d.mixed, rows, kPaddedMemory}, false);
     ops::Attention<device>::backward(geometry<S>(context.batch), place.q, place.k, place.v,
                                      static_cast<const T*>(d.mixed), d.q, d.k, d.v);
     Product::template tn<T, A>({x, rows, kDim}, {d.q, rows, kDim}, {gradients, kDim, kDim}, true);
     Product::template tn<T, A>({memory, memory_rows, kMemory}, {d.k, memory_rows, kDim},
                                {gradients + kKey, kMemory, kDim}, true);
-    Product::template tn<T, A>({memory, memory_rows, kMemory}, {d.v, memory_rows, kMemory},
-                               {gradients + kValue, kMemory, kMemory}, true);
+    add_value_gradients({memory, memory_rows, kMemory}, {d.v, memory_rows, kPaddedMemory},
+                        gradients + kValue);
+    add_output_gradients({place.mixed, rows, kPaddedMemory}, {dy, rows, kDim}, gradients + kOutput);
     if (dx != nullptr) {
       Product::template nt<T, T>({d.q, rows, kDim}, {state.weights, kDim, kDim}, {dx, rows, kDim},
                                  false);
@@ -295,8 +314,8 @@ class MultiHeadCrossAttention {
     if (d_memory != nullptr) {
       Product::template nt<T, T>({d.k, memory_rows, kDim}, {state.weights + kKey, kMemory, kDim},
                                  {d_memory, memory_rows, kMemory}, true);
-      Product::template nt<T, T>({d.v, memory_rows, kMemory},
-                                 {state.weights + kValue, kMemory, kMemory},
+      Product::template nt<T, T>({d.v, memory_rows, kPaddedMemory},
+                                 {weights.in, kMemory, kPaddedMemory},
                                  {d_memory, memory_rows, kMemory}, true);
     }
   }
@@ -367,9 +386,63 @@ class MultiHeadCrossAttention {
     Pieces(U* base, std::size_t batch, std::size_t rows)
         : q(base),
           mixed(q + aligned_count(rows * kDim)),
-          k(mixed + aligned_count(rows * kMemory)),
+          k(mixed + aligned_count(rows * kPaddedMemory)),
           v(k + value_offset(batch)) {}
   };
+  /// The projection to the values and the one behind them, with padded heads.
+  static constexpr std::size_t kPaddedWeights =
+      kIsPadded ? aligned_count(kMemory * kPaddedMemory) + aligned_count(kPaddedMemory * kDim) : 0;
+  struct ValueWeights {
+    const T* in;   // [MemoryDim, kPaddedMemory]
+    const T* out;  // [kPaddedMemory, Dim]
+    /// Copies live in the context's scratch.
+    ValueWeights(Context<T>& context, const State<T>& state)
+        : in(state.weights + kValue), out(state.weights + kOutput) {
+      if constexpr (kIsPadded) {
+        in = padded(context, in, kMemory * kHeads, 1);
+        out = padded(context, out, kHeads, kDim);
+      }
+    }
+
+   private:
+    /// `count` heads of kWidth times `inner` elements.
+    static const T* padded(Context<T>& context, const T* from, std::size_t count,
+                           std::size_t inner) {
+      const std::size_t size = count * kPaddedWidth * inner;
+      T* const to = context.scratch.take(size);
+      ops::Memory<device>::fill(size, T(0.0F), to);
+      ops::Memory<device>::copy_rows(count, kWidth * inner, from, kWidth * inner, to,
+                                     kPaddedWidth * inner);
+      return to;
+    }
+  };
+  // Gradients of these weights: all columns at once, or head by head where padding lies between.
+  static constexpr std::size_t kPieces = kIsPadded ? kHeads : 1;
+  static constexpr std::size_t kPiece = kMemory / kPieces;
+  static constexpr std::size_t kPaddedPiece = kPaddedMemory / kPieces;
+
+  static void add_value_gradients(MatrixView<const T> memory, MatrixView<T> d_v, A* gradients) {
+    for (std::size_t i = 0; i < kPieces; ++i) {
+      ops::MatrixProduct<device>::template tn<T, A>(
+          memory, {d_v.data + i * kPaddedPiece, d_v.rows, kPiece, kPaddedMemory},
+          {gradients + i * kPiece, kMemory, kPiece, kMemory}, true);
+    }
+  }
+  static void add_output_gradients(MatrixView<const T> mixed, MatrixView<const T> dy,
+                                   A* gradients) {
+    using Product = ops::MatrixProduct<device>;
+    A* const bias = gradients + kMemory * kDim;
+    for (std::size_t i = 0; i < kPieces; ++i) {
+      const MatrixView<const T> columns(mixed.data + i * kPaddedPiece, mixed.rows, kPiece,
+                                        kPaddedMemory);
+      const MatrixView<A> target(gradients + i * kPiece * kDim, kPiece, kDim);
+      if (i == 0) {
+        Product::template tn_sum_rows<T, A>(columns, dy, target, true, bias);
+      } else {
+        Product::template tn<T, A>(columns, dy, target, true);
+      }
+    }
+  }
   template <class Product = ops::MatrixProduct<device>>
   static void product(std::size_t rows, std::size_t in, std::size_t out, const T* x, const T* w,
                       T* y) {
@@ -388,7 +461,10 @@ class MultiHeadCrossAttention {
   }
   template <SampleShape S>
   static ops::AttentionGeometry geometry(std::size_t batch) {
-    return Tensors::geometry(batch, S.tokens(), kMemoryTokens);
+    auto g = Tensors::geometry(batch, S.tokens(), kMemoryTokens);
+    g.d_v = kPaddedWidth;
+    g.v_stride = g.o_stride = kPaddedMemory;
+    return g;
   }
 };
 

@@ -35,6 +35,7 @@ struct AttentionGeometry {
 ///   backward(geometry, q, k, v, d_o, d_q, d_k, d_v): overwrites the three gradients; recomputes
 ///     the weights instead of reading stored ones. Gradients have the strides of what they belong
 ///     to.
+///   kWidthStep<T>: the widths of heads that the device is best at are multiples of it.
 template <Device D>
 struct Attention {
   static_assert(

@@ -1,4 +1,4 @@
-// Stands in for cuDNN's attention where kernels run without a GPU: it has no plan, so ours run.
+// Stands in for cuDNN's attention where kernels run without a GPU: it has no plan.
 #include "vid2vox/backend/cuda/attention_cudnn.hpp"
 
 namespace vid2vox::backend::cuda {

@@ -40,6 +40,11 @@ void store(NumberType type, void* data, std::size_t index, float value) {
   }
 }
 
+/// The address of element `index`.
+const void* at(NumberType type, const void* data, std::size_t index) {
+  return static_cast<const char*>(data) + index * size_of(type);
+}
+
 /// To nearest, ties away from zero, as cvt.rna.tf32.
 float round_to_tf32(float value) {
   constexpr std::uint32_t kDroppedBits = 13;
@@ -100,7 +105,15 @@ void multiply(const MatrixProductParams& p) {
 }  // namespace
 
 void launch_matrix_product(const MatrixProductParams& p, Stream stream) {
-  simt::shim::submit(stream, [=] { multiply(p); });
+  simt::shim::submit(stream, [=] {
+    MatrixProductParams one = p;
+    for (std::size_t i = 0; i < p.count; ++i) {
+      one.a = at(p.in, p.a, i * p.a_step);
+      one.b = at(p.in, p.b, i * p.b_step);
+      one.c = const_cast<void*>(at(p.out, p.c, i * p.c_step));
+      multiply(one);
+    }
+  });
 }
 
 }  // namespace vid2vox::backend::cuda

@@ -74,6 +74,9 @@ namespace vid2vox::ops {
 template <>
 struct Attention<cpu> {
   template <class T>
+  static constexpr std::size_t kWidthStep = 1;
+
+  template <class T>
   static void forward(const AttentionGeometry& g, const T* q, const T* k, const T* v, T* o) {
     namespace host = backend::cpu;
     using A = AccumulateOf<T>;

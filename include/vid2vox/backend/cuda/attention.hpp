@@ -2,24 +2,21 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <numbers>
 #include <string>
 
 #include "vid2vox/backend/cuda/number_type.hpp"
 #include "vid2vox/backend/cuda/runtime.hpp"
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/ops/attention.hpp"
+#include "vid2vox/ops/input_precision.hpp"
 
 namespace vid2vox::backend::cuda {
 
-/// Widest head that the kernels hold in registers.
-inline constexpr std::size_t kLargestAttentionHead = 144;
-
 /// Who computes full attention.
 enum class AttentionEngine : std::uint8_t {
-  kChoose,  // cuDNN where it may (attention_cudnn.hpp) and has a plan on this device, else kOwn
-  kOwn,     // our kernels
-  kCudnn,   // cuDNN; an Error where it cannot
+  kChoose,    // cuDNN where it may (attention_cudnn.hpp) and has a plan here, else kProducts
+  kProducts,  // batched products of cuBLASLt, with our softmax between them
+  kCudnn,     // cuDNN; an Error where it cannot
 };
 
 namespace detail {
@@ -41,6 +38,9 @@ class AttentionEngineScope {
   AttentionEngine before_;
 };
 
+/// In 16 bits cuDNN's widths of heads are multiples of this.
+inline constexpr std::size_t kAttentionWidthStep = 8;
+
 /// One matrix of an attention problem: row r of batch element b and head h begins at
 /// data + (b * batch_stride + r * row_stride + h * width) elements.
 struct AttentionRows {
@@ -48,12 +48,7 @@ struct AttentionRows {
   std::int64_t row_stride = 0;
   int rows = 0;
   int width = 0;
-  int access_bytes = 0;  // widest access to which every row is aligned: 16, 8 or one element
 };
-
-/// Numbers that the backward pass keeps of each row of the softmax: its largest score, the inverse
-/// of its sum, and sum(weight * gradient of the weight).
-inline constexpr int kAttentionStatistics = 3;
 
 /// Full attention (see ops::AttentionGeometry). Pointers are to `number_type` on the device.
 struct AttentionParams {
@@ -65,7 +60,6 @@ struct AttentionParams {
   void* d_q = nullptr;
   void* d_k = nullptr;
   void* d_v = nullptr;
-  float* statistics = nullptr;  // backward only: [batch, heads, kAttentionStatistics, queries]
   NumberType number_type = NumberType::kFloat32;
   AttentionRows queries;  // of q, d_q
   AttentionRows keys;     // of k, d_k
@@ -74,32 +68,31 @@ struct AttentionParams {
   std::int64_t batch = 1;
   int heads = 1;
   bool causal = false;
-  // Of the scores: scale + scale_rest in float32, so that the temperature of float32's softmax has
-  // no rounding of its own; in 16 bits scale_log2 = scale / ln 2.
+  bool tf32 = false;  // float32 only: inputs of the products are rounded to TF32
+  // Of the scores: scale + scale_rest, so that the softmax's temperature has no rounding of its
+  // own.
   float scale = 1;
   float scale_rest = 0;
-  float scale_log2 = 1;
   // Dropout of the weights: an element is dropped when its random word is below the threshold.
   bool dropout = false;
   std::uint32_t drop_threshold = 0;
   float kept_scale = 1;  // of the weights that are kept: 1 / (1 - probability)
   RandomKey key;
   AttentionEngine engine = AttentionEngine::kChoose;
+  // Of batched products: scores that are in memory at a time, but at least those of one head of one
+  // batch element. The default fills a device with work; all scores of a batch grow with the square
+  // of the tokens.
+  std::int64_t most_scores = std::int64_t{1} << 26U;
 };
 
 /// o = dropout(softmax(scale q k')) v.
 void launch_attention_forward(const AttentionParams& params, Stream stream);
-/// d_q, d_k, d_v; writes `statistics`.
+/// d_q, d_k, d_v.
 void launch_attention_backward(const AttentionParams& params, Stream stream);
 
-/// Parameters of a geometry without pointers. Throws an Error for what the kernels cannot do.
+/// Parameters of a geometry without pointers. Throws an Error for what makes no sense.
 inline AttentionParams attention_params(const ops::AttentionGeometry& g, NumberType type) {
   constexpr double kTwoTo32 = 4294967296.0;
-  if (g.d_k > kLargestAttentionHead || g.d_v > kLargestAttentionHead) {
-    throw Error("head widths " + std::to_string(g.d_k) + " (keys) and " + std::to_string(g.d_v) +
-                    " (values) exceed " + std::to_string(kLargestAttentionHead),
-                "attention on the GPU", "use more heads or fewer channels");
-  }
   if (g.causal && g.queries != g.keys) {
     throw Error("causal attention needs as many queries as keys, got " + std::to_string(g.queries) +
                     " and " + std::to_string(g.keys),
@@ -124,9 +117,9 @@ inline AttentionParams attention_params(const ops::AttentionGeometry& g, NumberT
   params.batch = static_cast<std::int64_t>(g.batch);
   params.heads = static_cast<int>(g.heads);
   params.causal = g.causal;
+  params.tf32 = ops::input_precision() == ops::InputPrecision::kTf32;
   params.scale = static_cast<float>(g.scale);
   params.scale_rest = static_cast<float>(g.scale - static_cast<double>(params.scale));
-  params.scale_log2 = static_cast<float>(g.scale * std::numbers::log2e);
   params.dropout = g.dropout > 0;
   params.drop_threshold = static_cast<std::uint32_t>(g.dropout * kTwoTo32);
   params.kept_scale = static_cast<float>(1.0 / (1.0 - g.dropout));
@@ -139,12 +132,18 @@ inline AttentionParams attention_params(const ops::AttentionGeometry& g, NumberT
 
 namespace vid2vox::ops {
 
-/// float: exact float32 arithmetic. bfloat16, float16: tensor-core products with float32 sums and a
-/// float32 softmax; weights are rounded to 16 bits for the second product. Results do not depend
-/// on the order in which the device runs the blocks. Dropout masks are those of the CPU backend.
-/// By our kernels, or by cuDNN where weights are not dropped: see AttentionEngine.
+/// By cuDNN in 16 bits where weights are not dropped and its limits allow, else by batched products
+/// with our softmax between them: see AttentionEngine. float is true float32 unless the thread's
+/// input_precision() asks for TF32. In 16 bits scores and softmax are float32, and weights are
+/// rounded for the second product. Results do not change from run to run on one kind of device.
+/// Dropout masks are those of the CPU backend.
 template <>
 struct Attention<cuda> {
+  template <class T>
+  static constexpr std::size_t kWidthStep = sizeof(T) == sizeof(bfloat16)
+                                                ? backend::cuda::kAttentionWidthStep
+                                                : 1;
+
   template <class T>
   static void forward(const AttentionGeometry& g, const T* q, const T* k, const T* v, T* o) {
     namespace device = backend::cuda;
@@ -161,9 +160,6 @@ struct Attention<cuda> {
                        T* d_q, T* d_k, T* d_v) {
     namespace device = backend::cuda;
     auto params = device::attention_params(g, number_type_of<T>);
-    device::DeviceBuffer<float> statistics(g.batch * g.heads * g.queries *
-                                           device::kAttentionStatistics);
-    params.statistics = statistics.data();
     params.q = q;
     params.k = k;
     params.v = v;

@@ -17,10 +17,6 @@ namespace vid2vox::backend::cuda {
 bool launch_attention_forward_by_cudnn(const AttentionParams& params, Stream stream);
 bool launch_attention_backward_by_cudnn(const AttentionParams& params, Stream stream);
 
-/// cuDNN's widths are multiples of this; other widths of values are padded with zeros, which
-/// changes no sum.
-inline constexpr int kCudnnWidthStep = 8;
-
 /// Whether cuDNN's attention is the same function as ours here, and worth a plan of its own. Where
 /// weights are dropped it is not: its masks are not those of the CPU backend.
 inline bool cudnn_computes(const AttentionParams& p) {
@@ -32,16 +28,12 @@ inline bool cudnn_computes(const AttentionParams& p) {
   constexpr std::int64_t kLargestSequences = 65535;  // CUDA's limit of a grid's second axis
   if (p.number_type == NumberType::kFloat32 || p.dropout) return false;
   if (p.queries.rows % kRowStep != 0 || p.keys.rows % kRowStep != 0) return false;
-  if (p.batch * p.heads > kLargestSequences || p.queries.width % kCudnnWidthStep != 0) return false;
+  if (p.batch * p.heads > kLargestSequences) return false;
   const auto element = static_cast<std::int64_t>(size_of(p.number_type));
   for (const AttentionRows* at : {&p.queries, &p.keys, &p.values, &p.outputs}) {
     if (at->batch_stride != at->rows * at->row_stride) return false;  // a cache with more room
-    // Padding makes copies of rows that lie side by side.
-    const bool packed = at->row_stride == std::int64_t{p.heads} * at->width;
-    if (at->width % kCudnnWidthStep != 0 && !packed) return false;
-    if (at->width % kCudnnWidthStep == 0 && at->row_stride * element % kVectorBytes != 0) {
-      return false;
-    }
+    if (at->width % static_cast<int>(kAttentionWidthStep) != 0) return false;
+    if (at->row_stride * element % kVectorBytes != 0) return false;
   }
   for (const void* pointer :
        {p.q, p.k, p.v, p.d_o, static_cast<const void*>(p.o), static_cast<const void*>(p.d_q),

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "vid2vox/backend/cuda/attention_plan.cuh"
-#include "vid2vox/backend/cuda/conv3d_repack.hpp"
 
 namespace vid2vox::backend::cuda {
 namespace attention {
@@ -39,12 +38,6 @@ inline const cudnn::Plan* plan_for(cudnnHandle_t handle, const AttentionParams& 
                     [&] { return find_attention_plan(cudnn::Target(handle), p, pass); });
 }
 
-/// A matrix whose heads cuDNN may see padded: every head of every row is a row for the copy.
-inline PaddedChannels padded_heads(const AttentionParams& p, const AttentionRows& at,
-                                   Stream stream) {
-  return {p.number_type, p.batch * at.rows * p.heads, at.width, padded_width(at), stream};
-}
-
 inline std::size_t query_rows(const AttentionParams& p) {
   return static_cast<std::size_t>(p.batch * p.heads * p.queries.rows);
 }
@@ -52,20 +45,19 @@ inline std::size_t query_rows(const AttentionParams& p) {
 /// What one call of cuDNN reads and writes. The scalars are read on the host while it is called.
 class Call {
  public:
-  Call(const AttentionParams& p, const void* v, const void* o, const float* log_sum)
-      : scale_(p.scale), bindings_{{kQ, p.q}, {kK, p.k},          {kV, v},
+  Call(const AttentionParams& p, const void* o, const float* log_sum)
+      : scale_(p.scale), bindings_{{kQ, p.q}, {kK, p.k},          {kV, p.v},
                                    {kO, o},   {kLogSum, log_sum}, {kScale, &scale_}} {
     if (p.causal) bindings_.push_back({kHiddenScore, &hidden_score_});
   }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 
-  void add_gradients(const AttentionParams& p, const void* d_o, const void* d_v,
-                     const float* inner) {
-    for (const cudnn::Binding& binding : {cudnn::Binding{kDO, d_o},
+  void add_gradients(const AttentionParams& p, const float* inner) {
+    for (const cudnn::Binding& binding : {cudnn::Binding{kDO, p.d_o},
                                           {kDQ, p.d_q},
                                           {kDK, p.d_k},
-                                          {kDV, d_v},
+                                          {kDV, p.d_v},
                                           {kInner, inner},
                                           {kOne, &one_}}) {
       bindings_.push_back(binding);
@@ -88,13 +80,10 @@ VID2VOX_CUDA_LINKAGE bool launch_attention_forward_by_cudnn(const AttentionParam
                                                             Stream stream) {
   namespace a = attention;
   const cudnnHandle_t handle = cudnn::handle_on(stream);
-  const cudnn::Plan* plan = a::plan_for(handle, a::padded(p), a::Pass::kForward);
+  const cudnn::Plan* plan = a::plan_for(handle, p, a::Pass::kForward);
   if (plan == nullptr) return false;
-  PaddedChannels v = a::padded_heads(p, p.values, stream);
-  PaddedChannels o = a::padded_heads(p, p.outputs, stream);
   DeviceBuffer<float> log_sum(a::query_rows(p), stream);
-  a::Call(p, v.load(p.v, stream), o.target(p.o), log_sum.data()).run(handle, *plan, stream);
-  o.store(p.o, nullptr, stream);
+  a::Call(p, p.o, log_sum.data()).run(handle, *plan, stream);
   return true;
 }
 
@@ -102,28 +91,22 @@ VID2VOX_CUDA_LINKAGE bool launch_attention_forward_by_cudnn(const AttentionParam
 VID2VOX_CUDA_LINKAGE bool launch_attention_backward_by_cudnn(const AttentionParams& p,
                                                              Stream stream) {
   namespace a = attention;
-  // cuDNN stores the gradient of all scores. Beyond this our kernels, which store nothing, are the
+  // cuDNN stores the gradient of all scores. Beyond this a part of the scores at a time is the
   // better choice.
   constexpr std::size_t kLargestWorkspace = std::size_t{1} << 30U;
   const cudnnHandle_t handle = cudnn::handle_on(stream);
-  const AttentionParams wide = a::padded(p);
-  const cudnn::Plan* backward = a::plan_for(handle, wide, a::Pass::kBackward);
+  const cudnn::Plan* backward = a::plan_for(handle, p, a::Pass::kBackward);
   if (backward == nullptr || backward->workspace_bytes > kLargestWorkspace) return false;
-  const cudnn::Plan* forward = a::plan_for(handle, wide, a::Pass::kForward);
+  const cudnn::Plan* forward = a::plan_for(handle, p, a::Pass::kForward);
   if (forward == nullptr) return false;
-  PaddedChannels v = a::padded_heads(p, p.values, stream);
-  PaddedChannels d_o = a::padded_heads(p, p.outputs, stream);
-  PaddedChannels d_v = a::padded_heads(p, p.values, stream);
   DeviceBuffer<std::byte> o(
-      static_cast<std::size_t>(p.batch * wide.outputs.batch_stride) * size_of(p.number_type),
-      stream);
-  // Of `statistics`, which holds kAttentionStatistics numbers a row, two are used.
-  a::Call call(p, v.load(p.v, stream), o.data(), p.statistics);
+      static_cast<std::size_t>(p.batch * p.outputs.batch_stride) * size_of(p.number_type), stream);
+  DeviceBuffer<float> log_sum(a::query_rows(p), stream);
+  DeviceBuffer<float> inner(a::query_rows(p), stream);
+  a::Call call(p, o.data(), log_sum.data());
   call.run(handle, *forward, stream);
-  call.add_gradients(p, d_o.load(p.d_o, stream), d_v.target(p.d_v),
-                     p.statistics + a::query_rows(p));
+  call.add_gradients(p, inner.data());
   call.run(handle, *backward, stream);
-  d_v.store(p.d_v, nullptr, stream);
   return true;
 }
 

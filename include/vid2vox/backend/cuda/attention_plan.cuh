@@ -156,29 +156,7 @@ inline cudnn::Operations backward(const AttentionParams& p) {
 
 }  // namespace detail
 
-/// cuDNN's width of a head, at least as wide.
-inline int padded_width(const AttentionRows& at) {
-  return (at.width + kCudnnWidthStep - 1) / kCudnnWidthStep * kCudnnWidthStep;
-}
-
-/// The same rows with heads of padded widths.
-inline AttentionRows padded(AttentionRows at, int heads) {
-  const int width = padded_width(at);
-  if (width == at.width) return at;
-  at.width = width;
-  at.row_stride = std::int64_t{heads} * width;
-  at.batch_stride = at.rows * at.row_stride;
-  return at;
-}
-
-/// The problem as cuDNN sees it.
-inline AttentionParams padded(AttentionParams p) {
-  p.values = padded(p.values, p.heads);
-  p.outputs = padded(p.outputs, p.heads);
-  return p;
-}
-
-/// The plan of one pass over a padded problem that `cudnn_computes` allows; nothing where this
+/// The plan of one pass over a problem that `cudnn_computes` allows; nothing where this
 /// cuDNN has no engine for it on the device.
 inline std::optional<cudnn::Plan> find_attention_plan(const cudnn::Target& target,
                                                       const AttentionParams& p, Pass pass) {

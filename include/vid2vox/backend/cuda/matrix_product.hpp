@@ -18,7 +18,8 @@ enum class MatrixForm : std::uint8_t {
   kTn   // a [k, m], b [k, n]
 };
 
-/// c [m, n] (+)= op(a) op(b), matrices row-major with a stride between rows, in elements.
+/// c [m, n] (+)= op(a) op(b), matrices row-major with a stride between rows, in elements; `count`
+/// such products, whose matrices begin `*_step` elements after one another.
 struct MatrixProductParams {
   MatrixForm form = MatrixForm::kNn;
   NumberType in = NumberType::kFloat32;   // of a, b
@@ -34,8 +35,12 @@ struct MatrixProductParams {
   std::size_t b_stride = 0;
   void* c = nullptr;
   std::size_t c_stride = 0;
-  const float* bias = nullptr;  // [n] or null: is added to every row of c
-  float* b_sum = nullptr;       // [n] or null, kTn only: the column sums of b are added to it
+  std::size_t count = 1;
+  std::size_t a_step = 0;
+  std::size_t b_step = 0;
+  std::size_t c_step = 0;
+  const float* bias = nullptr;  // [n] or null: is added to every row of c; count 1 only
+  float* b_sum = nullptr;  // [n] or null, kTn only: the column sums of b are added; count 1 only
 };
 
 /// Sums are float32 in any case. A 16-bit c is rounded once, and its bias is rounded to 16 bits

@@ -42,6 +42,7 @@ struct PlanKey {
   Epilogue epilogue = Epilogue::kNone;
   std::size_t m = 0, n = 0, k = 0;
   std::size_t a_stride = 0, b_stride = 0, c_stride = 0;
+  std::size_t count = 1, a_step = 0, b_step = 0, c_step = 0;
   std::uint32_t a_alignment = 0, b_alignment = 0, c_alignment = 0, vector_alignment = 0;
   friend auto operator<=>(const PlanKey&, const PlanKey&) = default;
 };
@@ -52,10 +53,11 @@ struct Plan {
   std::size_t workspace_bytes = 0;
 };
 
-inline std::uint32_t alignment_of(const void* pointer) {
+/// Of matrices that begin `step_bytes` after one another; 0 where there is one.
+inline std::uint32_t alignment_of(const void* pointer, std::size_t step_bytes = 0) {
   const auto address = reinterpret_cast<std::uintptr_t>(pointer);
   std::uint32_t alignment = kWidestAccess;
-  while (address % alignment != 0) alignment /= 2;
+  while (address % alignment != 0 || step_bytes % alignment != 0) alignment /= 2;
   return alignment;
 }
 
@@ -70,6 +72,12 @@ void set_attribute(cublasLtMatmulDescOpaque_t& description, cublasLtMatmulDescAt
                    const Value& value) {
   check_cublas(cublasLtMatmulDescSetAttribute(&description, name, &value, sizeof(value)),
                "cublasLtMatmulDescSetAttribute");
+}
+template <class Value>
+void set_layout(cublasLtMatrixLayoutOpaque_t& layout, cublasLtMatrixLayoutAttribute_t name,
+                const Value& value) {
+  check_cublas(cublasLtMatrixLayoutSetAttribute(&layout, name, &value, sizeof(value)),
+               "cublasLtMatrixLayoutSetAttribute");
 }
 template <class Value>
 void set_preference(cublasLtMatmulPreferenceOpaque_t& preference,
@@ -100,6 +108,11 @@ struct Descriptions {
     init(first, key.in, b_transposed ? key.n : key.k, b_transposed ? key.k : key.n, key.b_stride);
     init(second, key.in, a_transposed ? key.k : key.m, a_transposed ? key.m : key.k, key.a_stride);
     init(result, key.out, key.m, key.n, key.c_stride);
+    if (key.count > 1) {
+      repeat(first, key.count, key.b_step);
+      repeat(second, key.count, key.a_step);
+      repeat(result, key.count, key.c_step);
+    }
     if (key.epilogue == Epilogue::kNone) return;
     set_attribute(
         product, CUBLASLT_MATMUL_DESC_EPILOGUE,
@@ -114,6 +127,11 @@ struct Descriptions {
     check_cublas(cublasLtMatrixLayoutInit(&layout, cuda_type(type), cols, rows,
                                           static_cast<std::int64_t>(stride)),
                  "cublasLtMatrixLayoutInit");
+  }
+  static void repeat(cublasLtMatrixLayoutOpaque_t& layout, std::size_t count, std::size_t step) {
+    set_layout(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, static_cast<std::int32_t>(count));
+    set_layout(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
+               static_cast<std::int64_t>(step));
   }
 };
 
@@ -180,9 +198,13 @@ inline PlanKey plan_key(const MatrixProductParams& p, Epilogue epilogue, const v
               .a_stride = p.a_stride,
               .b_stride = p.b_stride,
               .c_stride = p.c_stride,
-              .a_alignment = alignment_of(p.a),
-              .b_alignment = alignment_of(p.b),
-              .c_alignment = alignment_of(p.c),
+              .count = p.count,
+              .a_step = p.a_step,
+              .b_step = p.b_step,
+              .c_step = p.c_step,
+              .a_alignment = alignment_of(p.a, p.a_step * size_of(p.in)),
+              .b_alignment = alignment_of(p.b, p.b_step * size_of(p.in)),
+              .c_alignment = alignment_of(p.c, p.c_step * size_of(p.out)),
               .vector_alignment = alignment_of(vector)};
   check_call(cudaGetDevice(&key.device), "cudaGetDevice");
   return key;
@@ -208,10 +230,10 @@ inline bool try_product(const MatrixProductParams& p, Epilogue epilogue, const v
 
 inline void plain_product(const MatrixProductParams& p, Stream stream) {
   if (try_product(p, Epilogue::kNone, nullptr, stream)) return;
-  throw Error("cuBLASLt has no algorithm for m " + std::to_string(p.m) + ", n " +
-                  std::to_string(p.n) + ", k " + std::to_string(p.k) + ", strides " +
-                  std::to_string(p.a_stride) + ", " + std::to_string(p.b_stride) + ", " +
-                  std::to_string(p.c_stride),
+  throw Error("cuBLASLt has no algorithm for " + std::to_string(p.count) + " products, m " +
+                  std::to_string(p.m) + ", n " + std::to_string(p.n) + ", k " +
+                  std::to_string(p.k) + ", strides " + std::to_string(p.a_stride) + ", " +
+                  std::to_string(p.b_stride) + ", " + std::to_string(p.c_stride),
               "matrix product on the GPU", "use fp32, or a newer CUDA toolkit");
 }
 
@@ -267,8 +289,12 @@ inline void product_with_sum(const MatrixProductParams& p, Stream stream) {
 }  // namespace detail
 
 VID2VOX_CUDA_LINKAGE void launch_matrix_product(const MatrixProductParams& p, Stream stream) {
-  if (p.m == 0 || p.n == 0) return;
+  if (p.m == 0 || p.n == 0 || p.count == 0) return;
   require_device();
+  if (p.count > 1 && (p.bias != nullptr || p.b_sum != nullptr || p.k == 0)) {
+    throw Error("several products at a time with a bias, a sum of b's rows or nothing to multiply",
+                "matrix product on the GPU", "ask for one at a time");
+  }
   if (p.bias != nullptr && p.b_sum != nullptr) {
     throw Error("a bias and a sum of b's rows in one product", "matrix product on the GPU",
                 "ask for one of them");
