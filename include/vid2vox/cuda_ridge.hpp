@@ -18,9 +18,7 @@ inline const RidgeEngine& cuda_ridge_engine() {
       .name = "cuda",
       // An estimate, not measured: products are bound by the copies from and to the host, which an
       // eigendecomposition needs once.
-      .decompose_cost = 10,
-      .threaded = true,
-      .invert_copies = 0,
+      .cost = {.decompose = 10, .threaded = true, .invert_copies = 0},
       .product_float32 = device::host_product<float>,
       .product_float64 = device::host_product<double>,
       .cholesky = device::host_cholesky,

@@ -149,7 +149,7 @@ TEST_CASE("an eigendecomposition of what is not finite, or does not fit, is an e
     CHECK_THROWS_AS(encoding::detail::decompose(broken), Error);
   }
   try {
-    encoding::detail::decompose(Matrix::Identity(1000, 1000));
+    encoding::detail::decompose(Matrix(Matrix::Identity(1000, 1000)));
     FAIL("no error");
   } catch (const Error& error) {
     CHECK(error.problem().find("order 1000 takes at least 8 MB") != std::string::npos);

@@ -98,16 +98,15 @@ namespace vid2vox::encoding {
 /// The engine that computes with OpenBLAS and LAPACK. With several threads its decompositions keep
 /// their bits only for the same number of threads.
 inline const RidgeEngine& lapack_ridge_engine() {
-  static constexpr RidgeEngine kEngine{.name = "lapack",
-                                       .decompose_cost = 8,
-                                       .threaded = true,
-                                       .invert_copies = 0,
-                                       .product_float32 = lapack::product_float32,
-                                       .product_float64 = lapack::product_float64,
-                                       .cholesky = lapack::cholesky,
-                                       .solve = lapack::solve,
-                                       .invert = lapack::invert,
-                                       .decompose = lapack::decompose};
+  static constexpr RidgeEngine kEngine{
+      .name = "lapack",
+      .cost = {.decompose = 8, .threaded = true, .invert_copies = 0},
+      .product_float32 = lapack::product_float32,
+      .product_float64 = lapack::product_float64,
+      .cholesky = lapack::cholesky,
+      .solve = lapack::solve,
+      .invert = lapack::invert,
+      .decompose = lapack::decompose};
   return kEngine;
 }
 

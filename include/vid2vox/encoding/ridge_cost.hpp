@@ -95,7 +95,7 @@ inline FoldMethod choose_fold_method(const RidgeSize& size) {
   // Without more training rows than features X'X is singular, and cross products lose what a
   // small alpha leaves of its null directions.
   if (size.rows - size.fold_rows() <= size.features) return FoldMethod::kKernel;
-  return detail::gram_cost(size, ridge_engine().decompose_cost) < detail::kernel_cost(size)
+  return detail::gram_cost(size, ridge_engine_cost().decompose) < detail::kernel_cost(size)
              ? FoldMethod::kGram
              : FoldMethod::kKernel;
 }
@@ -150,7 +150,7 @@ inline double plan_bytes(const RidgeSize& size, const RidgePlan& plan, double th
   const double side = static_cast<double>(plan.side_by_side);
   const double kept = kept_bytes(size, plan);
   const double held = size.fold_rows();
-  const double inverses = (1 + ridge_engine().invert_copies) * size.rows * size.rows;
+  const double inverses = (1 + ridge_engine_cost().invert_copies) * size.rows * size.rows;
   const double own = plan.kernel
                          ? sizeof(double) * (inverses + held * (size.rows - held))
                          : decompose_bytes(size.features) + sizeof(double) * held * size.features;
@@ -183,7 +183,7 @@ inline RidgePlan plan_ridge(const RidgeSize& size, const RidgeOptions& options, 
   plan.triangular = !plan.kernel && size.folds > 0 && detail::triangular_is_cheaper(size);
   const double order = plan.primal ? size.features : size.rows;
   plan.solve_each_alpha = detail::solve_cost(size, order) <
-                          detail::decompose_result_cost(size, order, ridge_engine().decompose_cost);
+                          detail::decompose_result_cost(size, order, ridge_engine_cost().decompose);
   constexpr double kPiece = 256;  // targets: enough for a product's speed, few for the caches
   constexpr double kBatch = 2048;
   constexpr double kLeastPiece = 32;
@@ -201,7 +201,7 @@ inline RidgePlan plan_ridge(const RidgeSize& size, const RidgeOptions& options, 
   constexpr double kLargeOrder = 3000;
   constexpr double kLargeKernel = 1500;
   const double tasks = plan.kernel ? size.alphas : size.folds;
-  const bool large = plan.kernel ? size.rows > kLargeKernel && ridge_engine().threaded
+  const bool large = plan.kernel ? size.rows > kLargeKernel && ridge_engine_cost().threaded
                                  : size.features > kLargeOrder;
   plan.side_by_side = large ? 1 : detail::whole(std::max(1.0, std::min<double>(threads, tasks)));
   const auto fits = [&] {

@@ -176,9 +176,11 @@ struct Eigenpairs {
   RowMatrix<double> vectors;
 };
 
-inline Eigenpairs decompose(RowMatrix<double> symmetric) {
+template <class Number>
+Eigenpairs decompose(RowMatrix<Number> symmetric) {
   Eigenpairs pairs{Eigen::VectorXd(symmetric.rows()), std::move(symmetric)};
-  if (!ridge_engine().decompose(mutable_view_of<double>(pairs.vectors), pairs.values.data())) {
+  if (!ridge_engine<Number>().decompose(mutable_view_of<double>(pairs.vectors),
+                                        pairs.values.data())) {
     throw Error("the eigendecomposition did not converge", "ridge",
                 "look for infinite or huge values among the features");
   }
@@ -214,14 +216,15 @@ inline double largest_eigenvalue(const RowMatrix<double>& symmetric) {
 
 /// A lower bound, within a factor of about two, of the smallest eigenvalue of a symmetric matrix +
 /// alpha I; alpha where that is not positive definite.
-inline double smallest_eigenvalue(const RowMatrix<double>& symmetric, double alpha) {
+template <class Number>
+double smallest_eigenvalue(const RowMatrix<Number>& symmetric, double alpha) {
   constexpr double kMargin = 2;  // the power method finds the inverse's largest from below
-  RowMatrix<double> factor = symmetric;
+  RowMatrix<Number> factor = symmetric;
   factor.diagonal().array() += alpha;
-  if (!ridge_engine().cholesky(mutable_view_of<double>(factor))) return alpha;
+  if (!ridge_engine<Number>().cholesky(mutable_view_of<double>(factor))) return alpha;
   const double inverse = largest_eigenvalue(symmetric.rows(), [&](const Eigen::VectorXd& v) {
     RowMatrix<double> solved = v;
-    ridge_engine().solve(view_of<double>(factor), mutable_view_of<double>(solved));
+    ridge_engine<Number>().solve(view_of<double>(factor), mutable_view_of<double>(solved));
     return Eigen::VectorXd(solved);
   });
   return std::max(alpha, 1 / (kMargin * inverse));

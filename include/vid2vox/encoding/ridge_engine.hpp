@@ -19,19 +19,24 @@ using MatrixRef = Eigen::Ref<const RowMatrix<T>, 0, Eigen::OuterStride<>>;
 template <class T>
 using MutableRef = Eigen::Ref<RowMatrix<T>, 0, Eigen::OuterStride<>>;
 
-/// The dense linear algebra of the ridge: Eigen, or a library in its place (lapack.hpp). All
-/// matrices are row-major. The functions are called from several threads at once, and then must not
-/// start threads of their own.
-struct RidgeEngine {
-  const char* name;
+/// What plans and forecasts of a ridge must know of an engine.
+struct RidgeEngineCost {
   /// What an eigendecomposition of order k takes, in the time of a float64 product's operations
   /// over k^3; measured with one thread at k = 1000.
-  double decompose_cost;
+  double decompose;
   /// Whether cholesky, invert and decompose use all threads by themselves where only one calls
   /// them.
   bool threaded;
   /// Matrices of its order that `invert` takes beside the one that it replaces.
   double invert_copies;
+};
+
+/// The dense linear algebra of the ridge: Eigen, or a library in its place (lapack.hpp). All
+/// matrices are row-major. The functions are called from several threads at once, and then must not
+/// start threads of their own.
+struct RidgeEngine {
+  const char* name;
+  RidgeEngineCost cost;
   /// c = op(a) op(b), or c += op(a) op(b) if `accumulate`.
   void (*product_float32)(Transposed, MatrixView<const float> a, MatrixView<const float> b,
                           MatrixView<float> c, bool accumulate);
@@ -56,7 +61,10 @@ using ConstMap = Eigen::Map<const RowMatrix<T>, 0, Eigen::OuterStride<>>;
 template <class T>
 using MutableMap = Eigen::Map<RowMatrix<T>, 0, Eigen::OuterStride<>>;
 // A symmetric matrix reads the same by columns, as Eigen's decompositions like it.
-using ColumnMap = Eigen::Map<Eigen::MatrixXd, 0, Eigen::OuterStride<>>;
+template <class T>
+using Columns = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic>;
+template <class T>
+using ColumnMap = Eigen::Map<Columns<T>, 0, Eigen::OuterStride<>>;
 
 inline Eigen::Index index_of(std::size_t i) { return static_cast<Eigen::Index>(i); }
 
@@ -68,7 +76,13 @@ template <class T>
 MutableMap<T> map_of(MatrixView<T> a) {
   return {a.data, index_of(a.rows), index_of(a.cols), Eigen::OuterStride<>(index_of(a.stride))};
 }
-inline ColumnMap columns_of(MatrixView<double> a) {
+inline constexpr RidgeEngineCost kEigenCost{.decompose = 60, .threaded = false, .invert_copies = 1};
+
+// Eigen's functions are templates (of double), and so is what calls an engine: its decompositions
+// take seconds to compile, which only a file that fits a ridge has to spend.
+
+template <class T>
+ColumnMap<T> columns_of(MatrixView<T> a) {
   return {a.data, index_of(a.rows), index_of(a.cols), Eigen::OuterStride<>(index_of(a.stride))};
 }
 
@@ -90,52 +104,56 @@ void eigen_product(Transposed transposed, MatrixView<const T> a, MatrixView<cons
   }
 }
 
-inline bool eigen_cholesky(MatrixView<double> a) {
-  ColumnMap matrix = columns_of(a);
-  using InPlace = Eigen::Ref<Eigen::MatrixXd, 0, Eigen::OuterStride<>>;
+template <class Number>
+bool eigen_cholesky(MatrixView<Number> a) {
+  ColumnMap<Number> matrix = columns_of(a);
+  using InPlace = Eigen::Ref<Columns<Number>, 0, Eigen::OuterStride<>>;
   InPlace in_place(matrix);
   const Eigen::LLT<InPlace, Eigen::Lower> factor(in_place);
   return factor.info() == Eigen::Success;
 }
 
-inline void eigen_solve(MatrixView<const double> r, MatrixView<double> b) {
+template <class Number>
+void eigen_solve(MatrixView<const Number> r, MatrixView<Number> b) {
   auto right = map_of(b);
   const auto factor = map_of(r);
-  factor.triangularView<Eigen::Upper>().transpose().solveInPlace(right);
-  factor.triangularView<Eigen::Upper>().solveInPlace(right);
+  factor.template triangularView<Eigen::Upper>().transpose().solveInPlace(right);
+  factor.template triangularView<Eigen::Upper>().solveInPlace(right);
 }
 
-inline void eigen_invert(MatrixView<double> r) {
+template <class Number>
+void eigen_invert(MatrixView<Number> r) {
   auto matrix = map_of(r);
-  Eigen::MatrixXd inverse = Eigen::MatrixXd::Identity(matrix.rows(), matrix.cols());
-  matrix.triangularView<Eigen::Upper>().solveInPlace(inverse);
-  matrix.triangularView<Eigen::Upper>().setZero();
-  matrix.selfadjointView<Eigen::Upper>().rankUpdate(inverse);
+  Columns<Number> inverse = Columns<Number>::Identity(matrix.rows(), matrix.cols());
+  matrix.template triangularView<Eigen::Upper>().solveInPlace(inverse);
+  matrix.template triangularView<Eigen::Upper>().setZero();
+  matrix.template selfadjointView<Eigen::Upper>().rankUpdate(inverse);
 }
 
-inline bool eigen_decompose(MatrixView<double> a, double* values) {
-  ColumnMap matrix = columns_of(a);
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(matrix);
+template <class Number>
+bool eigen_decompose(MatrixView<Number> a, Number* values) {
+  ColumnMap<Number> matrix = columns_of(a);
+  const Eigen::SelfAdjointEigenSolver<Columns<Number>> solver(matrix);
   if (solver.info() != Eigen::Success) return false;
   matrix = solver.eigenvectors();
-  Eigen::Map<Eigen::VectorXd>(values, matrix.rows()) = solver.eigenvalues();
+  Eigen::Map<Eigen::Matrix<Number, Eigen::Dynamic, 1>>(values, matrix.rows()) =
+      solver.eigenvalues();
   return true;
 }
 
 }  // namespace detail
 
 /// The engine that needs only headers.
-inline const RidgeEngine& eigen_ridge_engine() {
+template <class Number = double>
+const RidgeEngine& eigen_ridge_engine() {
   static constexpr RidgeEngine kEngine{.name = "eigen",
-                                       .decompose_cost = 60,
-                                       .threaded = false,
-                                       .invert_copies = 1,
+                                       .cost = detail::kEigenCost,
                                        .product_float32 = detail::eigen_product<float>,
-                                       .product_float64 = detail::eigen_product<double>,
-                                       .cholesky = detail::eigen_cholesky,
-                                       .solve = detail::eigen_solve,
-                                       .invert = detail::eigen_invert,
-                                       .decompose = detail::eigen_decompose};
+                                       .product_float64 = detail::eigen_product<Number>,
+                                       .cholesky = detail::eigen_cholesky<Number>,
+                                       .solve = detail::eigen_solve<Number>,
+                                       .invert = detail::eigen_invert<Number>,
+                                       .decompose = detail::eigen_decompose<Number>};
   return kEngine;
 }
 
@@ -144,9 +162,14 @@ inline const RidgeEngine* chosen_ridge_engine = nullptr;
 }
 
 /// The engine in use.
-inline const RidgeEngine& ridge_engine() {
-  return detail::chosen_ridge_engine == nullptr ? eigen_ridge_engine()
+template <class Number = double>
+const RidgeEngine& ridge_engine() {
+  return detail::chosen_ridge_engine == nullptr ? eigen_ridge_engine<Number>()
                                                 : *detail::chosen_ridge_engine;
+}
+inline RidgeEngineCost ridge_engine_cost() {
+  return detail::chosen_ridge_engine == nullptr ? detail::kEigenCost
+                                                : detail::chosen_ridge_engine->cost;
 }
 /// Chooses the engine of all later fits; null chooses Eigen. Not while a fit runs. Results keep
 /// their bits from run to run only with the same engine.

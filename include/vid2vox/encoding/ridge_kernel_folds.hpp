@@ -14,18 +14,19 @@ namespace vid2vox::encoding::detail {
 
 /// The upper triangle of (K + alpha I)^-1, mirrored. With an intercept, that of the bordered system
 /// [K + alpha I, 1; 1', 0]: A - A 1 1'A / 1'A 1.
-inline void inverse_kernel(const RowMatrix<double>& kernel, double alpha, bool intercept,
-                           RowMatrix<double>& inverse) {
+template <class Number>
+void inverse_kernel(const RowMatrix<Number>& kernel, double alpha, bool intercept,
+                    RowMatrix<Number>& inverse) {
   inverse = kernel;
   inverse.diagonal().array() += alpha;
-  if (!ridge_engine().cholesky(mutable_view_of<double>(inverse))) {
+  if (!ridge_engine<Number>().cholesky(mutable_view_of<Number>(inverse))) {
     throw Error("XX' + " + std::to_string(alpha) + " I is not positive definite", "ridge",
                 "leave out so small an alpha: it is below the rounding of the features' products");
   }
-  ridge_engine().invert(mutable_view_of<double>(inverse));
-  inverse.triangularView<Eigen::StrictlyLower>() = inverse.transpose();
+  ridge_engine<Number>().invert(mutable_view_of<Number>(inverse));
+  inverse.template triangularView<Eigen::StrictlyLower>() = inverse.transpose();
   if (intercept) {
-    const Eigen::RowVectorXd sums = column_sums<double>(inverse);
+    const Eigen::RowVectorXd sums = column_sums<Number>(inverse);
     const double total = sums.sum();
     for (Eigen::Index i = 0; i < inverse.rows(); ++i) {
       inverse.row(i) -= sums[i] / total * sums;
