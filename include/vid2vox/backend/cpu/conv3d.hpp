@@ -113,28 +113,82 @@ inline constexpr std::size_t kTileRows = 256;
 inline constexpr std::size_t kFewestTileRows = 64;
 inline constexpr std::size_t kTileColumns = 1024;
 
-/// Calls store(row, values [out_channels]) with the product of every gathered row and `weights`
-/// [pairs * width, out_channels].
-template <class T, class Store>
-void gather_product(const Gather& gather, const T* source, const T* weights,
-                    std::size_t out_channels, const Store& store) {
-  const std::size_t width = gather.width();
-  const std::size_t group = std::max<std::size_t>(1, kTileColumns / width);
-  const std::size_t tile_rows = std::clamp(piece_length(gather.rows()), kFewestTileRows, kTileRows);
-  parallel_ranges(gather.rows(), tile_rows, [&](std::size_t begin, std::size_t end) {
+/// How the products of a gather are cut up: rows of a tile, and groups of tap pairs.
+struct GatherPieces {
+  std::size_t tile_rows;
+  std::size_t group;   // tap pairs
+  std::size_t groups;  // that make all pairs
+
+  explicit GatherPieces(const Gather& gather)
+      : tile_rows(std::clamp(piece_length(gather.rows()), kFewestTileRows, kTileRows)),
+        group(std::max<std::size_t>(1, kTileColumns / gather.width())),
+        groups((gather.pairs() + group - 1) / group) {}
+  /// Columns of a group.
+  [[nodiscard]] std::size_t columns(const Gather& gather, std::size_t index) const {
+    return std::min(group, gather.pairs() - index * group) * gather.width();
+  }
+};
+
+/// Calls product(group, gathered [rows, columns], sum [rows, out_channels], accumulate) for all
+/// tiles and groups, and store(row, values [out_channels]) with the sums of every row.
+template <class T, class Product, class Store>
+void gather_tiles(const Gather& gather, const GatherPieces& pieces, const T* source,
+                  std::size_t out_channels, const Product& product, const Store& store) {
+  using A = AccumulateOf<T>;
+  parallel_ranges(gather.rows(), pieces.tile_rows, [&](std::size_t begin, std::size_t end) {
     const std::size_t rows = end - begin;
-    ThreadScratch<T> tile(rows * std::min(group, gather.pairs()) * width);
-    ThreadScratch<AccumulateOf<T>> sum(rows * out_channels);
-    for (std::size_t pair = 0; pair < gather.pairs(); pair += group) {
-      const std::size_t pair_end = std::min(pair + group, gather.pairs());
-      const std::size_t cols = (pair_end - pair) * width;
-      gather_tile(gather, source, begin, end, pair, pair_end, tile.data());
-      serial_nn<T>({tile.data(), rows, cols},
-                   {weights + pair * width * out_channels, cols, out_channels},
-                   {sum.data(), rows, out_channels}, pair > 0);
+    ThreadScratch<T> tile(rows * pieces.columns(gather, 0));
+    ThreadScratch<A> sum(rows * out_channels);
+    for (std::size_t group = 0; group < pieces.groups; ++group) {
+      const std::size_t pair = group * pieces.group;
+      gather_tile(gather, source, begin, end, pair, std::min(pair + pieces.group, gather.pairs()),
+                  tile.data());
+      product(group, MatrixView<const T>(tile.data(), rows, pieces.columns(gather, group)),
+              MatrixView<A>(sum.data(), rows, out_channels), group > 0);
     }
     for (std::size_t row = 0; row < rows; ++row)
       store(begin + row, sum.data() + row * out_channels);
+  });
+}
+
+/// Calls store(row, values [out_channels]) with the product of every gathered row and `weights`
+/// [pairs * width, out_channels]. The headers' own products read weights that are packed once for
+/// all tiles.
+template <class T, class Store>
+void gather_product(const Gather& gather, const T* source, const T* weights,
+                    std::size_t out_channels, const Store& store) {
+  using A = AccumulateOf<T>;
+  const GatherPieces pieces(gather);
+  const auto weights_of = [&](std::size_t group) {
+    return MatrixView<const T>(weights + group * pieces.group * gather.width() * out_channels,
+                               pieces.columns(gather, group), out_channels);
+  };
+  if (product_engine() != nullptr || gather.rows() <= pieces.tile_rows) {
+    gather_tiles(
+        gather, pieces, source, out_channels,
+        [&](std::size_t group, MatrixView<const T> rows, MatrixView<A> sum, bool accumulate) {
+          serial_nn<T>(rows, weights_of(group), sum, accumulate);
+        },
+        store);
+    return;
+  }
+  with_own_factors<T, T>([&](auto factor) {
+    using L = decltype(factor);
+    const auto layout = [&](std::size_t group) {
+      return PanelLayout<L>{pieces.columns(gather, group), out_channels};
+    };
+    const std::size_t size = layout(0).size();  // of a group; the last may be smaller
+    ThreadScratch<L> packed(pieces.groups * size);
+    parallel_for(pieces.groups, [&](std::size_t group) {
+      layout(group).pack(weights_of(group), packed.data() + group * size);
+    });
+    gather_tiles(
+        gather, pieces, source, out_channels,
+        [&](std::size_t group, MatrixView<const T> rows, MatrixView<A> sum, bool accumulate) {
+          product_with_packed<L>(rows, layout(group), packed.data() + group * size, sum,
+                                 accumulate);
+        },
+        store);
   });
 }
 

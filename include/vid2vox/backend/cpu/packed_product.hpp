@@ -61,10 +61,10 @@ struct Packed {
       transpose_rows<T>(from, to, stride);
     } else {
       ThreadScratch<L> copy(from.rows * factors(from.cols));
-      of_rows(from, copy);
+      const TileFactor<L> pairs = of_rows(from, copy);
       // Bits are moved, no numbers read.
       transpose_rows<float>(
-          {reinterpret_cast<const float*>(copy.data()), from.rows, factors(from.cols)},
+          {reinterpret_cast<const float*>(pairs.data), from.rows, factors(from.cols), pairs.row},
           reinterpret_cast<float*>(to), stride);
     }
   }
@@ -74,6 +74,10 @@ struct Packed {
     if constexpr (std::is_same_v<T, L>) {
       return {from.data, from.stride, 1};
     } else {
+      if (kPairs && from.cols % kTogether == 0 && from.stride % kTogether == 0 &&
+          reinterpret_cast<std::uintptr_t>(from.data) % alignof(L) == 0) {
+        return {reinterpret_cast<const L*>(from.data), from.stride / kTogether, 1};
+      }
       const std::size_t stride = factors(from.cols);
       for (std::size_t i = 0; i < from.rows; ++i) {
         const T* source = from.data + i * from.stride;
@@ -128,6 +132,88 @@ void panel_product(std::size_t factors, TileFactor<L> a, const L* b, MatrixView<
   copy_from_vectors<A>(sums.data(), c);
 }
 
+/// Where a right factor [terms, cols] stands when it is packed: the terms in parts of at most
+/// kPackedFactors factors, the columns of a part in panels, one behind the other.
+template <class L>
+struct PanelLayout {
+  using Form = Packed<L>;
+  std::size_t terms;
+  std::size_t cols;
+
+  [[nodiscard]] std::size_t parts() const {
+    constexpr std::size_t kTerms = kPackedFactors * Form::kTogether;
+    return (terms + kTerms - 1) / kTerms;
+  }
+  [[nodiscard]] std::size_t first_term(std::size_t part) const { return terms * part / parts(); }
+  [[nodiscard]] std::size_t terms_of(std::size_t part) const {
+    return first_term(part + 1) - first_term(part);
+  }
+  /// Elements of the first parts.
+  [[nodiscard]] std::size_t size_of(std::size_t part_count) const {
+    std::size_t factors = 0;
+    for (std::size_t part = 0; part < part_count; ++part) factors += Form::factors(terms_of(part));
+    return factors * whole_vectors<L>(cols);
+  }
+  [[nodiscard]] std::size_t size() const { return size_of(parts()); }
+  /// Calls body(col, cols) for the panels.
+  template <class Body>
+  void for_each_panel(const Body& body) const {
+    for (std::size_t col = 0, here = 0; col < cols; col += here) {
+      here = std::min(tile_columns<L>(cols - col), cols - col);
+      body(col, here);
+    }
+  }
+  /// The panel that begins at `col`. All before it are of whole vectors.
+  template <class Element>
+  [[nodiscard]] Element* panel(Element* packed, std::size_t part, std::size_t col) const {
+    return packed + size_of(part) + Form::factors(terms_of(part)) * col;
+  }
+  /// to [size()] = b [terms, cols], packed.
+  template <class B>
+  void pack(MatrixView<const B> b, L* to) const {
+    for (std::size_t part = 0; part < parts(); ++part) {
+      for_each_panel([&](std::size_t col, std::size_t count) {
+        Form::rows(block(b, first_term(part), terms_of(part), col, count), panel(to, part, col),
+                   whole_vectors<L>(count));
+      });
+    }
+  }
+};
+
+/// c = a b or c += a b, a transposed if `left`. panel_at(part, col, cols): the right factor's
+/// panel, valid until it is called again.
+template <class L, class A, class PanelAt>
+void product_of_panels(bool left, MatrixView<const A> a, const PanelLayout<L>& layout,
+                       MatrixView<SumOf<L>> c, bool accumulate, const PanelAt& panel_at) {
+  using Form = Packed<L>;
+  if (layout.terms == 0 && !accumulate) {
+    for (std::size_t row = 0; row < c.rows; ++row) {
+      std::fill_n(c.data + row * c.stride, c.cols, SumOf<L>(0));
+    }
+  }
+  const std::size_t height = std::min(kPackedRows, c.rows);
+  // A vector more, so that rows do not all fall into one set of the cache.
+  const std::size_t left_stride = whole_vectors<L>(height) + kLanes<L>;
+  ThreadScratch<L> left_copy(kPackedFactors * left_stride);
+  for (std::size_t part = 0; part < layout.parts(); ++part) {
+    const std::size_t term = layout.first_term(part);
+    const std::size_t terms = layout.terms_of(part);
+    for (std::size_t row = 0; row < c.rows; row += kPackedRows) {
+      const std::size_t rows = std::min(kPackedRows, c.rows - row);
+      TileFactor<L> factor{left_copy.data(), 1, left_stride};
+      if (left) {
+        Form::rows(block(a, term, terms, row, rows), left_copy.data(), left_stride);
+      } else {
+        factor = Form::of_rows(block(a, row, rows, term, terms), left_copy);
+      }
+      layout.for_each_panel([&](std::size_t col, std::size_t cols) {
+        panel_product<L>(Form::factors(terms), factor, panel_at(part, col, cols),
+                         block(c, row, rows, col, cols), accumulate || part > 0);
+      });
+    }
+  }
+}
+
 /// c = op(a) op(b) or c += op(a) op(b), serial. Panels of b, and of a where it is transposed, are
 /// copied to where the registers' tiles read them in order (Goto and van de Geijn 2008). The order
 /// of the sums depends on nothing but their length. L: float or double, to which A and B are
@@ -138,42 +224,31 @@ template <class L, class A = L, class B = A>
                                       bool accumulate) {
   using Form = Packed<L>;
   const bool left = transposed == Transposed::kLeft;
-  const std::size_t inner = left ? a.rows : a.cols;
-  if (inner == 0 && !accumulate) {
-    for (std::size_t row = 0; row < c.rows; ++row) {
-      std::fill_n(c.data + row * c.stride, c.cols, SumOf<L>(0));
-    }
-  }
-  constexpr std::size_t kTerms = kPackedFactors * Form::kTogether;
-  const std::size_t height = std::min(kPackedRows, c.rows);
-  // A vector more, so that rows do not all fall into one set of the cache.
-  const std::size_t left_stride = whole_vectors<L>(height) + kLanes<L>;
-  ThreadScratch<L> left_copy(kPackedFactors * left_stride);
+  const PanelLayout<L> layout{left ? a.rows : a.cols, c.cols};
   ThreadScratch<L> panel(kPackedFactors * kSumVectors * kLanes<L>);
-  const std::size_t parts = (inner + kTerms - 1) / kTerms;
-  for (std::size_t part = 0; part < parts; ++part) {
-    const std::size_t term = inner * part / parts;
-    const std::size_t terms = inner * (part + 1) / parts - term;
-    for (std::size_t row = 0; row < c.rows; row += kPackedRows) {
-      const std::size_t rows = std::min(kPackedRows, c.rows - row);
-      TileFactor<L> factor{left_copy.data(), 1, left_stride};
-      if (left) {
-        Form::rows(block(a, term, terms, row, rows), left_copy.data(), left_stride);
-      } else {
-        factor = Form::of_rows(block(a, row, rows, term, terms), left_copy);
-      }
-      for (std::size_t col = 0, cols = 0; col < c.cols; col += cols) {
-        cols = std::min(tile_columns<L>(c.cols - col), c.cols - col);
+  product_of_panels<L>(
+      left, a, layout, c, accumulate, [&](std::size_t part, std::size_t col, std::size_t cols) {
+        const std::size_t term = layout.first_term(part);
+        const std::size_t terms = layout.terms_of(part);
         if (transposed == Transposed::kRight) {
           Form::columns(block(b, col, cols, term, terms), panel.data(), whole_vectors<L>(cols));
         } else {
           Form::rows(block(b, term, terms, col, cols), panel.data(), whole_vectors<L>(cols));
         }
-        panel_product<L>(Form::factors(terms), factor, panel.data(), block(c, row, rows, col, cols),
-                         accumulate || part > 0);
-      }
-    }
-  }
+        return panel.data();
+      });
+}
+
+/// The same product a b with a right factor that `layout` has packed before: for one that serves
+/// many products.
+template <class L, class A>
+[[gnu::noinline]] void product_with_packed(MatrixView<const A> a, const PanelLayout<L>& layout,
+                                           const L* packed, MatrixView<SumOf<L>> c,
+                                           bool accumulate) {
+  product_of_panels<L>(false, a, layout, c, accumulate,
+                       [&](std::size_t part, std::size_t col, std::size_t) {
+                         return layout.panel(packed, part, col);
+                       });
 }
 
 }  // namespace vid2vox::backend::cpu

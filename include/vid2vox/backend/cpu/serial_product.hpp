@@ -91,17 +91,22 @@ bool widened_product(Transposed transposed, MatrixView<const L> a, MatrixView<co
   return false;
 }
 
-/// The headers' own product, of the factors that are fastest on this processor.
+/// Calls body(factor) with a factor of the type that is fastest on this processor in products of
+/// L and R.
+template <class L, class R, class Body>
+void with_own_factors(const Body& body) {
+  if constexpr (std::is_same_v<L, bfloat16> && std::is_same_v<R, bfloat16>) {
+    if (prefers_bfloat16()) return body(Bfloat16Pair{});
+  }
+  body(AccumulateOf<L>{});
+}
+
+/// The headers' own product.
 template <class L, class R, class A>
 void own_product(Transposed transposed, MatrixView<const L> a, MatrixView<const R> b,
                  MatrixView<A> c, bool accumulate) {
-  if constexpr (std::is_same_v<L, bfloat16> && std::is_same_v<R, bfloat16>) {
-    if (prefers_bfloat16()) {
-      packed_product<Bfloat16Pair>(transposed, a, b, c, accumulate);
-      return;
-    }
-  }
-  packed_product<A>(transposed, a, b, c, accumulate);
+  with_own_factors<L, R>(
+      [&](auto factor) { packed_product<decltype(factor)>(transposed, a, b, c, accumulate); });
 }
 
 template <class L, class R, class Out>

@@ -113,7 +113,8 @@ void tile_product_part(std::size_t inner, TileFactor<L> a, const L* b, std::size
     }
 #pragma GCC unroll 8
     for (std::size_t i = 0; i < Rows; ++i) {
-      const L left = a.data[i * a.row + k * a.col];
+      L left;  // by its bytes: of a pair of bfloat16 numbers where they are
+      std::memcpy(&left, a.data + i * a.row + k * a.col, sizeof(left));
       for (std::size_t j = 0; j < Vectors; ++j) multiply_add<L>(sum[i][j], left, right[j]);
     }
   }

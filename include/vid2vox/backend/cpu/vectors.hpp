@@ -120,7 +120,11 @@ void transpose_rows(MatrixView<const T> from, AccumulateOf<T>* to, std::size_t s
           load(source, square[i]);
         } else {
           A values[kSide] = {};
-          for (std::size_t j = 0; j < cols; ++j) values[j] = static_cast<A>(source[j]);
+          if constexpr (std::is_same_v<T, A>) {
+            std::memcpy(values, source, cols * sizeof(A));
+          } else {
+            for (std::size_t j = 0; j < cols; ++j) values[j] = static_cast<A>(source[j]);
+          }
           load(values, square[i]);
         }
       }
