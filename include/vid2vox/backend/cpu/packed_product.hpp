@@ -70,7 +70,7 @@ struct Packed {
   }
   /// The terms of rows [rows, terms] as factors: where they are, or a copy.
   template <class T>
-  static TileFactor<L> of_rows(MatrixView<const T> from, ThreadScratch<L>& copy) {
+  [[nodiscard]] static TileFactor<L> of_rows(MatrixView<const T> from, ThreadScratch<L>& copy) {
     if constexpr (std::is_same_v<T, L>) {
       return {from.data, from.stride, 1};
     } else {
@@ -78,18 +78,23 @@ struct Packed {
           reinterpret_cast<std::uintptr_t>(from.data) % alignof(L) == 0) {
         return {reinterpret_cast<const L*>(from.data), from.stride / kTogether, 1};
       }
-      const std::size_t stride = factors(from.cols);
-      for (std::size_t i = 0; i < from.rows; ++i) {
-        const T* source = from.data + i * from.stride;
-        L* row = copy.data() + i * stride;
-        if constexpr (kPairs) {
-          row[stride - 1] = 0;
-          std::memcpy(row, source, from.cols * sizeof(T));
-        } else {
-          widen(source, from.cols, row);
-        }
+      copy_rows(from, copy.data());
+      return {copy.data(), factors(from.cols), 1};
+    }
+  }
+  /// to [rows, factors] = the terms of rows [rows, terms].
+  template <class T>
+  static void copy_rows(MatrixView<const T> from, L* to) {
+    const std::size_t stride = factors(from.cols);
+    for (std::size_t i = 0; i < from.rows; ++i) {
+      const T* source = from.data + i * from.stride;
+      L* row = to + i * stride;
+      if constexpr (kPairs) {
+        row[stride - 1] = 0;
+        std::memcpy(row, source, from.cols * sizeof(T));
+      } else {
+        widen(source, from.cols, row);
       }
-      return {copy.data(), stride, 1};
     }
   }
   template <class T>

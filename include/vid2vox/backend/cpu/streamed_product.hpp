@@ -116,7 +116,7 @@ class StreamedLeft {
         rows_(a.rows) {
     if (needs_widened(columns)) left_ = widened_input(a, widened_);
     if constexpr (std::is_same_v<T, bfloat16>) {
-      if (pairs_) Packed<Bfloat16Pair>::of_rows(a, paired_);
+      if (pairs_) Packed<Bfloat16Pair>::copy_rows(a, paired_.data());
     }
   }
 
