@@ -124,9 +124,8 @@ struct Problem {
 template <class P>
 AttentionCase<P>& use(const Problem& p) {
   return use_case<AttentionCase<P>>(name_of<P>(p.operation(false), p.shape()), [&] {
-    constexpr std::size_t kStep = ops::Attention<cuda>::kWidthStep<typename P::storage>;
-    return std::make_unique<AttentionCase<P>>(p.tokens, p.causal,
-                                              (p.d_v + kStep - 1) / kStep * kStep);
+    return std::make_unique<AttentionCase<P>>(
+        p.tokens, p.causal, ops::padded_head_width<cuda, typename P::storage>(p.d_v));
   });
 }
 

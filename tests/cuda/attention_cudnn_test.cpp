@@ -59,6 +59,7 @@ TEST_CASE("batched products take what cuDNN's attention does not do as we define
   CHECK_FALSE(with([](Case& c) { c.margin = 4; }));  // rows begin between vectors
   CHECK(with([](Case& c) { c.margin = 8; }));
   CHECK_FALSE(with([](Case& c) { c.d_v = 60; }));
+  CHECK_FALSE(with([](Case& c) { c.d_v = 60, c.margin = 8; }));
   CHECK(with([](Case& c) { c.batch = 16383; }));
   CHECK_FALSE(with([](Case& c) { c.batch = 16384; }));  // 65,536 sequences
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "ops/geometries.hpp"
@@ -272,6 +273,35 @@ TEMPLATE_TEST_CASE("repacking channels adds zeros, drops channels and adds a bia
     same = same && static_cast<float>(result[i]) == static_cast<float>(expected);
   }
   CHECK(same);
+}
+
+TEST_CASE("channels are padded with zeros for a library, and come back without") {
+  constexpr std::int64_t kRows = 7;
+  constexpr int kWidth = 60;
+  constexpr int kPadded = 64;
+  const auto values = normal<bfloat16>(kRows * kWidth, "values");
+  const DeviceBuffer<bfloat16> device(values);
+  DeviceBuffer<bfloat16> back(values.size());
+  back.fill_with_byte(kNanByte);
+  const auto stream = backend::cuda::current_stream();
+  backend::cuda::PaddedChannels channels(NumberType::kBfloat16, kRows, kWidth, kPadded, stream);
+  const auto* wide = static_cast<const bfloat16*>(channels.load(device.data(), stream));
+  REQUIRE(wide != device.data());
+  CHECK(channels.target(back.data()) == wide);
+  std::vector<bfloat16> host(kRows * kPadded);
+  backend::cuda::copy_to_host(host.data(), wide, host.size() * sizeof(bfloat16));
+  for (std::size_t i = 0; i < host.size(); ++i) {
+    const std::size_t column = i % kPadded;
+    const bool inside = column < kWidth;
+    CHECK(host[i].bits == (inside ? values[i / kPadded * kWidth + column].bits : 0));
+  }
+  channels.store(back.data(), nullptr, stream);
+  const auto result = back.download();
+  CHECK(std::memcmp(result.data(), values.data(), values.size() * sizeof(bfloat16)) == 0);
+
+  backend::cuda::PaddedChannels same(NumberType::kBfloat16, kRows, kWidth, kWidth, stream);
+  CHECK(same.load(device.data(), stream) == device.data());
+  CHECK(same.target(back.data()) == back.data());
 }
 
 TEMPLATE_TEST_CASE("repacking weights, and their gradient back", "", float, bfloat16, float16) {

@@ -238,8 +238,7 @@ class MultiHeadCrossAttention {
   // Parameters and gradients have no padding.
   static constexpr std::size_t kHeads = Config.heads;
   static constexpr std::size_t kWidth = kMemory / kHeads;
-  static constexpr std::size_t kWidthStep = ops::Attention<device>::template kWidthStep<T>;
-  static constexpr std::size_t kPaddedWidth = (kWidth + kWidthStep - 1) / kWidthStep * kWidthStep;
+  static constexpr std::size_t kPaddedWidth = ops::padded_head_width<device, T>(kWidth);
   static constexpr std::size_t kPaddedMemory = kHeads * kPaddedWidth;
   static constexpr bool kIsPadded = kPaddedWidth != kWidth;
   using Output = Linear<MemoryDim, Dim, LinearConfig{}, ThePolicy>;

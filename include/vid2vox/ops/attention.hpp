@@ -45,6 +45,14 @@ struct Attention {
       "name under vid2vox/backend/cuda");
 };
 
+/// The width of heads of T in which the device computes those of `width`: the next multiple of its
+/// kWidthStep.
+template <Device D, class T>
+constexpr std::size_t padded_head_width(std::size_t width) {
+  constexpr std::size_t kStep = Attention<D>::template kWidthStep<T>;
+  return (width + kStep - 1) / kStep * kStep;
+}
+
 /// Attention along width, height and time of a grid, each with its own q, k, v.
 struct AxialAttentionGeometry {
   std::size_t batch = 1;

@@ -155,23 +155,15 @@ class ByProducts {
             of_scores(out, NumberType::kFloat32));
   }
   void softmax(const Slice& s, bool is_backward) {
-    const SoftmaxWork work{.scores = scores_.data(),
-                           .d_weights = d_weights_.data(),
-                           .weights = weights(),
-                           .d_scores = d_scores(),
-                           .row_stride = row_stride_,
-                           .count = static_cast<std::size_t>(s.count),
-                           .queries = queries_,
-                           .keys = p_.keys.rows,
-                           .first_sequence = static_cast<std::size_t>(s.batch * p_.heads + s.head),
-                           .sequence_step = static_cast<std::size_t>(s.along_batch ? p_.heads : 1),
-                           .causal = p_.causal,
-                           .scale = p_.scale,
-                           .scale_rest = p_.scale_rest,
-                           .dropout = p_.dropout,
-                           .drop_threshold = p_.drop_threshold,
-                           .kept_scale = p_.kept_scale,
-                           .key = p_.key};
+    const SoftmaxWork work{p_,
+                           scores_.data(),
+                           d_weights_.data(),
+                           weights(),
+                           d_scores(),
+                           row_stride_,
+                           static_cast<std::size_t>(s.count),
+                           static_cast<std::size_t>(s.batch * p_.heads + s.head),
+                           static_cast<std::size_t>(s.along_batch ? p_.heads : 1)};
     const std::size_t blocks = (work.count * queries_ + kSoftmaxRows - 1) / kSoftmaxRows;
     pointwise::with_number_type(p_.number_type, [&](auto number) {
       using T = decltype(number);

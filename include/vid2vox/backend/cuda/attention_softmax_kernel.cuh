@@ -11,7 +11,6 @@
 
 namespace vid2vox::backend::cuda::attention {
 
-using pointwise::kAllLanes;
 using pointwise::kPackSize;
 using pointwise::kWarp;
 using pointwise::Pack;
@@ -21,26 +20,17 @@ inline constexpr int kSoftmaxRows = kSoftmaxThreads / kWarp;  // of a block: one
 /// Rows begin at multiples of this many elements: whole vectors of any of the types.
 inline constexpr std::size_t kRowStep = 8;
 
-/// Scores of `count` sequences (heads of batch elements), [count, queries, keys] with row_stride
-/// elements from row to row.
-struct SoftmaxWork {
+/// Scores of `count` sequences (heads of batch elements), [count, queries.rows, keys.rows] with
+/// row_stride elements from row to row.
+struct SoftmaxWork : AttentionParams {
   const float* scores = nullptr;     // q k', not scaled
   const float* d_weights = nullptr;  // backward only: d_o v'
   void* weights = nullptr;           // after dropout; for float32 it may be `scores`
   void* d_scores = nullptr;          // backward only, of q k'; for float32 it may be `d_weights`
   std::size_t row_stride = 0;
   std::size_t count = 0;
-  std::size_t queries = 0;
-  int keys = 0;
   std::size_t first_sequence = 0;  // of all: batch element * heads + head
   std::size_t sequence_step = 1;
-  bool causal = false;
-  float scale = 1;
-  float scale_rest = 0;
-  bool dropout = false;
-  std::uint32_t drop_threshold = 0;
-  float kept_scale = 1;
-  RandomKey key;
 };
 
 /// The row of a warp.
@@ -52,12 +42,14 @@ struct SoftmaxRow {
 
   __device__ SoftmaxRow(const SoftmaxWork& p, std::size_t row)
       : offset(row * p.row_stride), lane(static_cast<int>(threadIdx.x) % kWarp) {
-    const std::size_t query = row % p.queries;
-    const std::size_t sequence = p.first_sequence + row / p.queries * p.sequence_step;
-    first = (static_cast<std::uint64_t>(sequence) * p.queries + query) *
-            static_cast<std::uint64_t>(p.keys);
-    visible = p.causal && query + 1 < static_cast<std::size_t>(p.keys) ? static_cast<int>(query) + 1
-                                                                       : p.keys;
+    const auto queries = static_cast<std::size_t>(p.queries.rows);
+    const std::size_t query = row % queries;
+    const std::size_t sequence = p.first_sequence + row / queries * p.sequence_step;
+    const int keys = p.keys.rows;
+    first =
+        (static_cast<std::uint64_t>(sequence) * queries + query) * static_cast<std::uint64_t>(keys);
+    visible =
+        p.causal && query + 1 < static_cast<std::size_t>(keys) ? static_cast<int>(query) + 1 : keys;
   }
   /// Calls body(first) for the packs of T that begin before `end`; the lanes take turns.
   template <class T, class Body>
@@ -96,7 +88,7 @@ __device__ __forceinline__ Pack<T> dropout_factors(const SoftmaxWork& p, const R
   const auto factor = [&](std::uint32_t word) {
     return word < p.drop_threshold ? 0.0F : p.kept_scale;
   };
-  if (p.keys % kBlock == 0) {
+  if (p.keys.rows % kBlock == 0) {
 #pragma unroll
     for (int part = 0; part < kPackSize<T>; part += kBlock) {
       const auto words = random.block((element + part) / kBlock);
@@ -121,16 +113,13 @@ __device__ __forceinline__ float row_largest(const SoftmaxRow& row, const float*
       if (i < count) largest = fmaxf(largest, pack.value[i]);
     }
   });
-  for (int distance = kWarp / 2; distance > 0; distance /= 2) {
-    largest = fmaxf(largest, __shfl_xor_sync(kAllLanes, largest, distance));
-  }
-  return largest;
+  return pointwise::warp_max(largest);
 }
 
 /// The row that this warp computes; false: none.
 __device__ __forceinline__ bool own_row(const SoftmaxWork& p, std::size_t& row) {
   row = std::size_t{blockIdx.x} * kSoftmaxRows + threadIdx.x / kWarp;
-  return row < p.count * p.queries;
+  return row < p.count * static_cast<std::size_t>(p.queries.rows);
 }
 
 /// weights = dropout(softmax(scale scores)), zeros where a key is hidden.
@@ -153,7 +142,7 @@ __global__ void __launch_bounds__(kSoftmaxThreads) attention_softmax_kernel(Soft
     }
   });
   sum = pointwise::warp_sum(sum);
-  row.for_each_pack<T>(p.keys, [&](int at) {
+  row.for_each_pack<T>(p.keys.rows, [&](int at) {
     const int count = row.visible - at;
     Pack<T> pack = load_scores<T>(scores, at, count);
 #pragma unroll
@@ -165,7 +154,7 @@ __global__ void __launch_bounds__(kSoftmaxThreads) attention_softmax_kernel(Soft
 #pragma unroll
       for (int i = 0; i < kPackSize<T>; ++i) pack.value[i] *= factors.value[i];
     }
-    const int here = p.keys - at < kPackSize<T> ? p.keys - at : kPackSize<T>;
+    const int here = p.keys.rows - at < kPackSize<T> ? p.keys.rows - at : kPackSize<T>;
     pointwise::store_pack(weights + at, pack, here, true);
   });
 }
@@ -205,7 +194,7 @@ __global__ void __launch_bounds__(kSoftmaxThreads)
   });
   sum = pointwise::warp_sum(sum);
   inner = pointwise::warp_sum(inner) / sum;
-  row.for_each_pack<T>(p.keys, [&](int at) {
+  row.for_each_pack<T>(p.keys.rows, [&](int at) {
     const int count = row.visible - at;
     Pack<T> weight = load_scores<T>(scores, at, count);
     Pack<T> gradient = load_scores<T>(d_weights, at, count);
@@ -218,7 +207,7 @@ __global__ void __launch_bounds__(kSoftmaxThreads)
       weight.value[i] = before * factor;
       gradient.value[i] = before * (gradient.value[i] * factor - inner) * p.scale;
     }
-    const int here = p.keys - at < kPackSize<T> ? p.keys - at : kPackSize<T>;
+    const int here = p.keys.rows - at < kPackSize<T> ? p.keys.rows - at : kPackSize<T>;
     pointwise::store_pack(weights + at, weight, here, true);
     pointwise::store_pack(d_scores + at, gradient, here, true);
   });

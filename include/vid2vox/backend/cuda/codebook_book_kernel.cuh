@@ -6,6 +6,7 @@
 
 #include "vid2vox/backend/cuda/codebook.hpp"
 #include "vid2vox/backend/cuda/simt.cuh"
+#include "vid2vox/backend/cuda/vector_access.cuh"
 
 // Before a loop whose arrays must become registers. Other compilers may not know the pragma.
 #ifndef VID2VOX_UNROLL
@@ -58,20 +59,8 @@ inline constexpr int kMostSlabs = kLargestCodeDim / kCodeSlab;
 inline constexpr float kLargestHalf = 65504;
 static_assert(kCodeSlab == kWarp, "a lane holds one element of each slab");
 
-__device__ __forceinline__ float warp_sum(float value) {
-  for (int step = kWarp / 2; step > 0; step /= 2) value += __shfl_xor_sync(kAllLanes, value, step);
-  return value;
-}
-__device__ __forceinline__ double warp_sum(double value) {
-  for (int step = kWarp / 2; step > 0; step /= 2) value += __shfl_xor_sync(kAllLanes, value, step);
-  return value;
-}
-__device__ __forceinline__ float warp_max(float value) {
-  for (int step = kWarp / 2; step > 0; step /= 2) {
-    value = fmaxf(value, __shfl_xor_sync(kAllLanes, value, step));
-  }
-  return value;
-}
+using pointwise::warp_max;
+using pointwise::warp_sum;
 
 // --- Scaling by powers of two ------------------------------------------------------------------
 

@@ -114,6 +114,14 @@ __device__ __forceinline__ Number warp_sum(Number value) {
   return value;
 }
 
+/// The largest of the warp's numbers, in all of its lanes.
+__device__ __forceinline__ float warp_max(float value) {
+  for (int distance = kWarp / 2; distance > 0; distance /= 2) {
+    value = fmaxf(value, __shfl_xor_sync(kAllLanes, value, distance));
+  }
+  return value;
+}
+
 /// The sum over a block of kThreads threads (a multiple of 32), the same bits in all of them.
 /// scratch: shared, [kThreads / 32]. All threads of the block must call it.
 template <int kThreads, class Number>
