@@ -56,7 +56,8 @@ __global__ void blocks_race_kernel(Params p) { p.y[threadIdx.x] = static_cast<fl
 
 __global__ void static_out_of_bounds_kernel(Params p) {
   VID2VOX_SHARED(float, line, kThreads);
-  line[threadIdx.x + 1] = 1;
+  float* const at = line;  // whose length UBSan does not know
+  at[threadIdx.x + 1] = 1;
   p.y[threadIdx.x] = line[threadIdx.x];
 }
 
@@ -68,6 +69,32 @@ __global__ void dynamic_out_of_bounds_kernel(Params p) {
 __global__ void async_out_of_bounds_kernel(Params p) {
   VID2VOX_SHARED(float, line, 4);
   if (threadIdx.x == 0) simt::copy_async_16(line, p.y + 3 * kThreads);
+}
+
+struct alignas(8) TwoFloats {
+  float value[2];
+};
+
+__global__ void misaligned_kernel(Params p) {
+  auto* line = simt::dynamic_shared<float>();
+  line[threadIdx.x] = 1;
+  __syncthreads();
+  p.y[threadIdx.x] = reinterpret_cast<const TwoFloats*>(line + threadIdx.x / 2)->value[1];
+}
+
+__global__ void shift_too_far_kernel(Params p) {
+  p.y[threadIdx.x] = static_cast<float>(1U << threadIdx.x);
+}
+
+__global__ void overflow_kernel(Params p) {
+  constexpr int kRows = 100'000;  // times the thread: beyond 2^31
+  p.y[threadIdx.x] = static_cast<float>(kRows * static_cast<int>(threadIdx.x) * kRows);
+}
+
+__global__ void index_out_of_bounds_kernel(Params p) {
+  float value[4] = {0, 1, 2, 3};
+  for (float& number : value) number += p.y[threadIdx.x];
+  p.y[threadIdx.x] = value[threadIdx.x];
 }
 
 using Kernel = void (*)(Params);
@@ -86,6 +113,10 @@ constexpr Case kCases[] = {
     {"static_out_of_bounds", static_out_of_bounds_kernel},
     {"dynamic_out_of_bounds", dynamic_out_of_bounds_kernel},
     {"async_out_of_bounds", async_out_of_bounds_kernel},
+    {"misaligned", misaligned_kernel},
+    {"shift_too_far", shift_too_far_kernel},
+    {"overflow", overflow_kernel},
+    {"index_out_of_bounds", index_out_of_bounds_kernel},
 };
 
 }  // namespace
