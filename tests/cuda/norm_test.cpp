@@ -205,6 +205,12 @@ TEST_CASE("layer norm where a block takes several rows") {
   check_layer_norm<LayerNormEpsilon::kInsideRoot, float>({520, 3}, false, 0, 0);
 }
 
+TEST_CASE("layer norm where static and dynamic shared memory pass 48 KB only together") {
+  for (const std::size_t channels : {3069, 3072, 6144}) {  // backward, backward, forward
+    check_layer_norm<LayerNormEpsilon::kInsideRoot, float>({2, channels}, false, 0, 0);
+  }
+}
+
 TEST_CASE("layer norm refuses more channels than it can hold") {
   DeviceArray<float> x(1);
   const auto run = [&](std::size_t channels) {

@@ -245,6 +245,42 @@ TEST_CASE("static and dynamic shared memory together keep to the block's limit")
   CHECK(contains(launch(224 * 1024), "more shared memory"));
 }
 
+TEST_CASE("static and dynamic shared memory beyond 48 KB together have to be asked for") {
+  float y = 0;
+  Params params{&y};
+  simt::shim::Launch launch;
+  launch.grid = launch.block = {1, 1, 1};
+  launch.run = [](const void*, const void* p) { large_kernel(*static_cast<const Params*>(p)); };
+  launch.params = &params;
+  const auto error = [&](std::size_t dynamic, bool asks) {
+    launch.dynamic_shared_bytes = dynamic;
+    launch.asks_for_shared = asks;
+    return error_of([&] { simt::shim::run_grid(launch); });
+  };
+  CHECK(error(44 * 1024, false).empty());
+  CHECK(contains(error(44 * 1024 + 16, false), "did not ask"));
+  CHECK(contains(error(49 * 1024, false), "a GPU would refuse it"));
+  CHECK(error(44 * 1024 + 16, true).empty());
+  // What every launch decides does not depend on the kernel.
+  CHECK_FALSE(simt::asks_for_shared(32 * 1024));
+  CHECK(simt::asks_for_shared(32 * 1024 + 16));
+  CHECK(error_of([&] { simt::launch(large_kernel, {}, {1}, 48 * 1024, {}, params); }).empty());
+}
+
+__global__ void many_arrays_kernel(Params p) {
+  VID2VOX_SHARED(float, first, 2048);
+  VID2VOX_SHARED(float, second, 2048);
+  VID2VOX_SHARED(float, third, 1);
+  first[0] = second[0] = third[0] = 1;
+  p.y[0] = first[0] + second[0] + third[0];
+}
+
+TEST_CASE("a kernel's static arrays together keep to what launches expect") {
+  float y = 0;
+  CHECK(contains(error_of([&] { simt::launch(many_arrays_kernel, {}, {1}, 0, {}, Params{&y}); }),
+                 "more static shared memory"));
+}
+
 __global__ void misaligned_kernel(Params p) {
   VID2VOX_SHARED(float, line, 8);
   switch (p.choice) {

@@ -30,6 +30,9 @@ constexpr std::size_t kStackColourBytes = 256;
 constexpr int kMaxWarps = 32;
 constexpr int kMaxThreads = kMaxWarps * kWarpSize;
 constexpr std::size_t kMaxSharedBytes = 227 * 1024;  // of a block, compute capability 9.0
+constexpr std::size_t kUnaskedSharedBytes = 48 * 1024;
+constexpr std::size_t kMostStaticBytes = 16 * 1024;  // kMostStaticShared of simt.cuh
+constexpr std::size_t kSharedAlignment = 16;         // of static arrays
 constexpr int kMaxSharedArrays = 32;                 // ours
 constexpr int kMaxCopies = 256;                      // under way in a thread; ours
 
@@ -339,9 +342,8 @@ void require_valid(const Launch& launch) {
   const std::uint64_t threads = std::uint64_t{size.x} * size.y * size.z;
   const bool block_fits = size.x <= kMaxThreads && size.y <= kMaxThreads && size.z <= kMaxBlockZ &&
                           threads != 0 && threads <= kMaxThreads;
-  if (grid_fits && !grid_empty && block_fits && launch.dynamic_shared_bytes <= kMaxSharedBytes) {
-    return;
-  }
+  const std::size_t granted = launch.asks_for_shared ? kMaxSharedBytes : kUnaskedSharedBytes;
+  if (grid_fits && !grid_empty && block_fits && launch.dynamic_shared_bytes <= granted) return;
   throw Error("a GPU would refuse it",
               std::string("launch of a kernel with grid ") + text_of(grid) + ", block " +
                   text_of(size) + ", " + std::to_string(launch.dynamic_shared_bytes) +
@@ -438,9 +440,15 @@ void* static_shared(const void* key, std::size_t bytes) {
   int i = 0;
   while (i < block.shared_arrays && block.shared[i].key != key) ++i;
   if (i == block.shared_arrays) {
-    block.shared_bytes += bytes;
+    block.shared_bytes += (bytes + kSharedAlignment - 1) / kSharedAlignment * kSharedAlignment;
     if (i == kMaxSharedArrays) fail("has too many shared arrays", "raise kMaxSharedArrays");
     if (block.shared_bytes > kMaxSharedBytes) fail("uses more shared memory than a GPU has", "");
+    if (block.shared_bytes > kUnaskedSharedBytes && !block.launch->asks_for_shared) {
+      fail("uses more than 48 KB of shared memory, for which its launch did not ask", "");
+    }
+    if (block.shared_bytes - block.launch->dynamic_shared_bytes > kMostStaticBytes) {
+      fail("has more static shared memory than launches expect", "use dynamic shared memory");
+    }
     // Made as if by the block's flow, of which all threads are told: no race with any of them.
     void* const own = current_race_state();
     switch_race_state(block.main.race_state);

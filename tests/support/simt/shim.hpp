@@ -52,8 +52,7 @@ namespace shim {
 template <class T, std::size_t kCount>
 T (&shared_array(const void* key))
 [kCount] {
-  constexpr std::size_t kMaxStaticBytes = 48 * 1024;  // what nvcc accepts
-  static_assert(sizeof(T) * kCount <= kMaxStaticBytes, "use dynamic shared memory");
+  static_assert(sizeof(T) * kCount <= kMostStaticShared, "use dynamic shared memory");
   static_assert(std::is_trivially_default_constructible_v<T>);
   return *static_cast<T(*)[kCount]>(static_shared(key, sizeof(T) * kCount));
 }
@@ -126,6 +125,7 @@ void launch(void (*kernel)(Params), Dim3 grid, Dim3 block, std::size_t dynamic_s
     launch.grid = {grid.x, grid.y, grid.z};
     launch.block = {block.x, block.y, block.z};
     launch.dynamic_shared_bytes = dynamic_shared_bytes;
+    launch.asks_for_shared = asks_for_shared(dynamic_shared_bytes);
     launch.run = [](const void* the_kernel, const void* the_params) {
       (*static_cast<void (*const*)(Params)>(the_kernel))(*static_cast<const Params*>(the_params));
     };

@@ -40,6 +40,8 @@ struct Launch {
   Index3 grid;
   Index3 block;
   std::size_t dynamic_shared_bytes = 0;
+  /// Whether the launch asks for more shared memory than a block gets unasked.
+  bool asks_for_shared = false;
   /// Calls the kernel as one thread.
   void (*run)(const void* kernel, const void* params) = nullptr;
   const void* kernel = nullptr;

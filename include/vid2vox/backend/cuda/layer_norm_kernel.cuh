@@ -81,11 +81,26 @@ struct RowLayout {
       }
     }
   }
-  /// What a vector in shared memory, [channels], holds at the channels of the thread's values
-  /// `first` to first + 3 (a multiple of 4).
+  /// Where a vector in shared memory has a channel. The two halves of a pack of eight are apart, so
+  /// that lanes that read one half read 16-byte neighbors, without bank conflicts.
+  [[nodiscard]] __device__ int place(int channel) const {
+    if constexpr (kPack == 2 * kQuad) {
+      const int half = channel % kPack / kQuad * (channels / 2);
+      return half + channel / kPack * kQuad + channel % kQuad;
+    } else {
+      return channel;
+    }
+  }
+  /// The place of the channel of the thread's value `first`, a multiple of 4.
+  [[nodiscard]] __device__ int quad_place(int first) const {
+    const int half = first % kPack / kQuad * (channels / 2);
+    return half + (first / kPack * kTeam + lane) * kQuad;
+  }
+  /// What a vector in shared memory holds at the channels of the thread's values `first` to first +
+  /// 3 (a multiple of 4).
   __device__ Pack<float> quad(const float* vector, int first) const {
     if constexpr (kPacked) {
-      return has(first) ? unpack<float>(simt::load_16(vector + channel(first))) : Pack<float>{};
+      return has(first) ? unpack<float>(simt::load_16(vector + quad_place(first))) : Pack<float>{};
     } else {
       Pack<float> result;
 #pragma unroll
@@ -93,6 +108,17 @@ struct RowLayout {
         result.value[i] = has(first + i) ? vector[channel(first + i)] : 0.0F;
       }
       return result;
+    }
+  }
+  /// Writes what `quad` reads.
+  __device__ void set_quad(const Pack<float>& values, int first, float* vector) const {
+    if constexpr (kPacked) {
+      if (has(first)) simt::store_16(vector + quad_place(first), pack_bits<float>(values));
+    } else {
+#pragma unroll
+      for (int i = 0; i < kQuad; ++i) {
+        if (has(first + i)) vector[channel(first + i)] = values.value[i];
+      }
     }
   }
 };
@@ -130,12 +156,16 @@ __device__ __forceinline__ float center_row(const Layout& layout, float* scratch
   return team_sum<kTeam>(squares, scratch) / count;
 }
 
-/// gain and, where it is given, bias [channels] in shared memory, one behind the other.
-__device__ __forceinline__ void share_vectors(const LayerNormWork& p, std::size_t padded,
-                                              float* shared) {
-  for (std::size_t c = threadIdx.x; c < p.channels; c += blockDim.x) {
-    shared[c] = p.gain[c];
-    if (p.bias != nullptr) shared[padded + c] = p.bias[c];
+/// gain and, where it is given, bias [channels] in shared memory, one behind the other, each in the
+/// layout's places.
+template <class Layout>
+__device__ __forceinline__ void share_vectors(const LayerNormWork& p, const Layout& layout,
+                                              std::size_t padded, float* shared) {
+  for (int c = static_cast<int>(threadIdx.x); c < layout.channels;
+       c += static_cast<int>(blockDim.x)) {
+    float* const at = shared + layout.place(c);
+    at[0] = p.gain[c];
+    if (p.bias != nullptr) at[padded] = p.bias[c];
   }
   __syncthreads();
 }
@@ -151,9 +181,9 @@ __global__ void __launch_bounds__(kLayerNormThreads<kTeam>)
   VID2VOX_SHARED(float, scratch, kLayerNormThreads<kTeam> / kWarp);
   float* gain = simt::dynamic_shared<float>();
   float* bias = gain + padded_channels(p.channels);
-  share_vectors(p, padded_channels(p.channels), gain);
   using Layout = RowLayout<T, kValues, kTeam, kPacked>;
   const Layout layout(p);
+  share_vectors(p, layout, padded_channels(p.channels), gain);
   const std::size_t stride = std::size_t{gridDim.x} * Layout::kTeams;
   for (std::size_t row = std::size_t{blockIdx.x} * Layout::kTeams + layout.team; row < p.rows;
        row += stride) {
@@ -183,18 +213,28 @@ __device__ __forceinline__ void write_sums(const LayerNormWork& p, const Layout&
     __syncthreads();
     if (team != layout.team) continue;
 #pragma unroll
-    for (int i = 0; i < kValues; ++i) {
-      if (!layout.has(i)) continue;
-      float* at = sums + layout.channel(i);
-      at[0] = d_gain[i] + (team == 0 ? 0.0F : at[0]);
-      at[padded] = d_bias[i] + (team == 0 ? 0.0F : at[padded]);
+    for (int first = 0; first < kValues; first += kQuad) {
+      Pack<float> gain{};
+      Pack<float> bias{};
+      if (team != 0) {
+        gain = layout.quad(sums, first);
+        bias = layout.quad(sums + padded, first);
+      }
+#pragma unroll
+      for (int i = 0; i < kQuad; ++i) {
+        gain.value[i] += d_gain[first + i];
+        bias.value[i] += d_bias[first + i];
+      }
+      layout.set_quad(gain, first, sums);
+      layout.set_quad(bias, first, sums + padded);
     }
   }
   __syncthreads();
   float* to = p.partial + std::size_t{blockIdx.x} * 2 * p.channels;
-  for (std::size_t c = threadIdx.x; c < p.channels; c += blockDim.x) {
-    to[c] = sums[c];
-    to[p.channels + c] = sums[padded + c];
+  for (int c = static_cast<int>(threadIdx.x); c < layout.channels;
+       c += static_cast<int>(blockDim.x)) {
+    to[c] = sums[layout.place(c)];
+    to[p.channels + c] = sums[padded + layout.place(c)];
   }
 }
 
@@ -207,9 +247,9 @@ __global__ void __launch_bounds__(kLayerNormThreads<kTeam>, layer_norm_blocks(kV
   VID2VOX_SHARED(float, scratch, kLayerNormThreads<kTeam> / kWarp);
   float* gain = simt::dynamic_shared<float>();
   const std::size_t padded = padded_channels(p.channels);
-  share_vectors(p, padded, gain);
   using Layout = RowLayout<T, kValues, kTeam, kPacked>;
   const Layout layout(p);
+  share_vectors(p, layout, padded, gain);
   const float count = static_cast<float>(p.channels);
   float d_gain[kValues] = {};
   float d_bias[kValues] = {};

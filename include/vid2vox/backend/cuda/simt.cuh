@@ -31,6 +31,16 @@ struct alignas(16) Vector16 {
   std::uint32_t word[4];
 };
 
+/// Bytes of shared memory, static and dynamic together, that a block gets without asking.
+inline constexpr std::size_t kSharedWithoutAsking = std::size_t{48} * 1024;
+/// Most bytes that a kernel's static arrays may take together, so that a launch need not know them.
+inline constexpr std::size_t kMostStaticShared = std::size_t{16} * 1024;
+
+/// Whether a launch has to ask for its shared memory, whatever the kernel's static arrays take.
+constexpr bool asks_for_shared(std::size_t dynamic_bytes) {
+  return dynamic_bytes + kMostStaticShared > kSharedWithoutAsking;
+}
+
 }  // namespace vid2vox::simt
 
 #if defined(VID2VOX_SIMT_SHIM)

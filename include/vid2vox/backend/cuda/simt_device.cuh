@@ -138,10 +138,9 @@ inline void check_launch(cudaError_t status, Dim3 grid, Dim3 block, std::size_t 
 template <class Params>
 void launch(void (*kernel)(Params), Dim3 grid, Dim3 block, std::size_t dynamic_shared_bytes,
             Stream stream, const std::type_identity_t<Params>& params) {
-  constexpr std::size_t kWithoutAsking = 48 * 1024;  // more has to be asked for, per kernel
   const auto* const function = reinterpret_cast<const void*>(kernel);
   cudaError_t status = cudaSuccess;
-  if (dynamic_shared_bytes > kWithoutAsking) {
+  if (asks_for_shared(dynamic_shared_bytes)) {
     status = cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                   static_cast<int>(dynamic_shared_bytes));
   }
