@@ -21,6 +21,8 @@ struct Conv3dGeometry {
   Extent3 kernel;
   Extent3 stride;
   Extent3 pad;  // zeros before the first element of each axis
+
+  friend constexpr bool operator==(const Conv3dGeometry&, const Conv3dGeometry&) = default;
 };
 
 /// The three products of a convolution:

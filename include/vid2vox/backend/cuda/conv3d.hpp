@@ -13,6 +13,11 @@
 
 namespace vid2vox::backend::cuda {
 
+/// Most bytes that cuDNN may take beside the operands of a convolution. A batch that needs more is
+/// computed in slices: engines that first bring float32 inputs into another order need 2.3 GB for
+/// the study's largest layer at batch 64, beside operands of 2.5 GB.
+inline constexpr std::size_t kMostConvWorkspace = std::size_t{1} << 30U;
+
 /// One product of a convolution (see ops::Conv3dGeometry). Pointers are to `number_type` on the
 /// device; each launch function reads and writes those that it names.
 struct Conv3dParams {
@@ -26,6 +31,7 @@ struct Conv3dParams {
   void* y = nullptr;            // [batch, out, out_channels]
   void* dx = nullptr;           // [batch, in, in_channels]
   float* dw = nullptr;          // [kernel, in_channels, out_channels]
+  std::size_t most_workspace = kMostConvWorkspace;
 };
 
 /// y = x * w + bias.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -13,7 +14,7 @@ namespace vid2vox::backend::cuda {
 namespace conv3d {
 
 /// What a plan depends on.
-using PlanKey = std::array<std::int64_t, 22>;
+using PlanKey = std::array<std::int64_t, 23>;
 
 inline PlanKey plan_key(const Conv3dParams& p, Product product, int device) {
   const auto& g = p.geometry;
@@ -21,6 +22,7 @@ inline PlanKey plan_key(const Conv3dParams& p, Product product, int device) {
           static_cast<std::int64_t>(product),
           static_cast<std::int64_t>(p.number_type),
           p.tf32,
+          static_cast<std::int64_t>(p.most_workspace),
           static_cast<std::int64_t>(g.batch),
           g.in_channels,
           g.out_channels,
@@ -90,10 +92,32 @@ class Weights {
   DeviceBuffer<std::byte> buffer_;
 };
 
-inline void run(const Conv3dParams& p, Product product, const void* x, const void* w, const void* y,
-                Stream stream) {
+/// The product in slices of the batch (see slice_of_batch), in order. x, y: of the whole batch,
+/// with cuDNN's channels; w is the same for all slices. Calls after_slice() behind each.
+template <class AfterSlice>
+void run(const Conv3dParams& p, Product product, const void* x, const void* w, const void* y,
+         Stream stream, const AfterSlice& after_slice) {
   const cudnnHandle_t handle = cudnn::handle_on(stream);
-  cudnn::run(handle, plan_for(handle, p, product), {{kX, x}, {kW, w}, {kY, y}}, stream);
+  const auto plan_of = [&](const Conv3dParams& part) -> const cudnn::Plan& {
+    return plan_for(handle, part, product);
+  };
+  const auto sample_bytes = [&](const Extent3& grid, int channels) {
+    const int padded = padded_channels(channels, p.number_type, p.tf32);
+    return grid.volume() * static_cast<std::size_t>(padded) * size_of(p.number_type);
+  };
+  const auto& g = p.geometry;
+  const std::size_t x_bytes = sample_bytes(g.in, g.in_channels);
+  const std::size_t y_bytes = sample_bytes(g.out, g.out_channels);
+  const std::size_t slice = slice_of_batch(p, plan_of);
+  for (std::size_t first = 0; first < g.batch; first += slice) {
+    const cudnn::Plan& plan = plan_of(with_batch(p, std::min(slice, g.batch - first)));
+    cudnn::run(handle, plan,
+               {{kX, static_cast<const std::byte*>(x) + first * x_bytes},
+                {kW, w},
+                {kY, static_cast<const std::byte*>(y) + first * y_bytes}},
+               stream);
+    after_slice();
+  }
 }
 
 }  // namespace conv3d
@@ -104,7 +128,7 @@ VID2VOX_CUDA_LINKAGE void launch_conv3d_forward(const Conv3dParams& p, Stream st
   conv3d::Weights w(p, stream);
   const void* input = x.load(p.x, stream);
   const void* weights = w.load(p.w, stream);
-  conv3d::run(p, conv3d::Product::kForward, input, weights, y.target(p.y), stream);
+  conv3d::run(p, conv3d::Product::kForward, input, weights, y.target(p.y), stream, [] {});
   y.store(p.y, p.bias, stream);
 }
 
@@ -114,7 +138,7 @@ VID2VOX_CUDA_LINKAGE void launch_conv3d_data_gradient(const Conv3dParams& p, Str
   conv3d::Weights w(p, stream);
   const void* upstream = dy.load(p.dy, stream);
   const void* weights = w.load(p.w, stream);
-  conv3d::run(p, conv3d::Product::kDataGradient, dx.target(p.dx), weights, upstream, stream);
+  conv3d::run(p, conv3d::Product::kDataGradient, dx.target(p.dx), weights, upstream, stream, [] {});
   dx.store(p.dx, p.bias, stream);
 }
 
@@ -124,8 +148,8 @@ VID2VOX_CUDA_LINKAGE void launch_conv3d_weight_gradient(const Conv3dParams& p, S
   conv3d::Weights dw(p, stream);
   const void* input = x.load(p.x, stream);
   const void* upstream = dy.load(p.dy, stream);
-  conv3d::run(p, conv3d::Product::kWeightGradient, input, dw.target(), upstream, stream);
-  dw.add_to(p.dw, stream);
+  conv3d::run(p, conv3d::Product::kWeightGradient, input, dw.target(), upstream, stream,
+              [&] { dw.add_to(p.dw, stream); });
 }
 
 }  // namespace vid2vox::backend::cuda

@@ -120,7 +120,29 @@ inline cudnn::Plan make_conv3d_plan(const cudnn::Target& target, const Conv3dPar
   operation.set(names.beta, CUDNN_TYPE_FLOAT, 0.0F);
   parts.push_back(std::move(operation).finalized());
   const bool tensor_cores = p.number_type != NumberType::kFloat32 || p.tf32;
-  return cudnn::make_plan(target, std::move(parts), {tensor_cores}, describe(p));
+  return cudnn::make_plan(target, std::move(parts), {tensor_cores, p.most_workspace}, describe(p));
+}
+
+/// The same product of another number of samples.
+inline Conv3dParams with_batch(Conv3dParams p, std::size_t batch) {
+  p.geometry.batch = batch;
+  return p;
+}
+
+/// Slices of a batch begin at multiples of so many samples, and so of 16 bytes, whatever a sample
+/// takes.
+inline constexpr std::size_t kSliceStep = 8;
+
+/// How many samples to compute at a time, so that the workspace keeps to p.most_workspace if
+/// kSliceStep samples do. plan_of: the plan of a product.
+template <class PlanOf>
+std::size_t slice_of_batch(const Conv3dParams& p, const PlanOf& plan_of) {
+  std::size_t slice = p.geometry.batch;
+  while (slice > kSliceStep && plan_of(with_batch(p, slice)).workspace_bytes > p.most_workspace) {
+    const std::size_t half = (slice + 1) / 2;
+    slice = (half + kSliceStep - 1) / kSliceStep * kSliceStep;
+  }
+  return slice;
 }
 
 }  // namespace vid2vox::backend::cuda::conv3d

@@ -297,6 +297,8 @@ class GraphBuilder {
 /// Which engines a plan may use.
 struct EngineRules {
   bool tensor_cores = true;  // of float32 inputs: rounds them to TF32
+  /// Bytes beside the operands, wherever an engine as good does with that.
+  std::size_t most_workspace = SIZE_MAX;
 };
 
 /// A way to compute one operation, ready to run any number of times, from any thread.
@@ -304,27 +306,38 @@ struct Plan {
   std::vector<Descriptor> parts;  // what the plan refers to
   Descriptor plan;
   std::size_t workspace_bytes = 0;
+  std::int64_t engine = 0;
+  bool tensor_cores = false;  // cuDNN's note
 };
 
 namespace detail {
 
-inline bool allowed(const Descriptor& engine, const EngineRules& rules) {
-  std::array<cudnnBackendNumericalNote_t, CUDNN_NUMERICAL_NOTE_TYPE_COUNT> notes{};
-  std::int64_t count = 0;
-  check(cudnnBackendGetAttribute(engine.get(), CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
-                                 CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT, &count,
-                                 notes.data()),
-        "cudnnBackendGetAttribute of an engine's notes");
-  return std::none_of(notes.begin(), notes.begin() + count, [&](cudnnBackendNumericalNote_t note) {
-    const bool rounds_inputs = note == CUDNN_NUMERICAL_NOTE_TENSOR_CORE ||
-                               note == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS;
-    // Results must be the same in every run, with float32 sums and without a transformation's loss.
-    return note == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC ||
-           note == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION ||
-           note == CUDNN_NUMERICAL_NOTE_WINOGRAD || note == CUDNN_NUMERICAL_NOTE_FFT ||
-           (rounds_inputs && !rules.tensor_cores);
-  });
-}
+/// What cuDNN notes of an engine's numbers.
+class EngineNotes {
+ public:
+  explicit EngineNotes(const Descriptor& engine) {
+    check(cudnnBackendGetAttribute(engine.get(), CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
+                                   CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT,
+                                   &count_, notes_.data()),
+          "cudnnBackendGetAttribute of an engine's notes");
+  }
+  [[nodiscard]] bool has(cudnnBackendNumericalNote_t note) const {
+    return std::find(notes_.begin(), notes_.begin() + count_, note) != notes_.begin() + count_;
+  }
+  [[nodiscard]] bool tensor_cores() const { return has(CUDNN_NUMERICAL_NOTE_TENSOR_CORE); }
+  /// Results must be the same in every run, with float32 sums and without a transformation's loss.
+  [[nodiscard]] bool allowed(const EngineRules& rules) const {
+    const bool rounds_inputs = tensor_cores() || has(CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS);
+    return !has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC) &&
+           !has(CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION) &&
+           !has(CUDNN_NUMERICAL_NOTE_WINOGRAD) && !has(CUDNN_NUMERICAL_NOTE_FFT) &&
+           (rules.tensor_cores || !rounds_inputs);
+  }
+
+ private:
+  std::array<cudnnBackendNumericalNote_t, CUDNN_NUMERICAL_NOTE_TYPE_COUNT> notes_{};
+  std::int64_t count_ = 0;
+};
 
 /// The engine configurations that a heuristic proposes, best first.
 inline std::vector<Descriptor> propose(const Target& target, const Descriptor& graph,
@@ -360,10 +373,46 @@ inline Descriptor engine_of(const Descriptor& configuration) {
   return engine;
 }
 
+/// A proposal that the rules allow.
+struct Candidate {
+  Descriptor configuration;
+  std::int64_t engine;
+  bool tensor_cores;
+
+  /// Less is better; among equals the earlier proposal. Engine 0 is the plain implementation that
+  /// computes everything, slowly.
+  [[nodiscard]] int rank(const EngineRules& rules) const {
+    constexpr int kPlain = 2;
+    return (engine == 0 ? kPlain : 0) + (rules.tensor_cores && !tensor_cores ? 1 : 0);
+  }
+};
+
+/// What the heuristics propose and the rules allow, best first. Mode A is a quick guess that knows
+/// nothing for some shapes (16-bit convolutions with kernels of 4 x 4 x 4 on sm_90), mode B a model
+/// of the engines' times, and FALLBACK what works without regard to speed.
+inline std::vector<Candidate> candidates(const Target& target, const Descriptor& graph,
+                                         const EngineRules& rules) {
+  std::vector<Candidate> result;
+  for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
+    for (Descriptor& configuration : propose(target, graph, mode)) {
+      const Descriptor engine = engine_of(configuration);
+      const EngineNotes notes(engine);
+      if (!notes.allowed(rules)) continue;
+      result.push_back({std::move(configuration), engine.integer(CUDNN_ATTR_ENGINE_GLOBAL_INDEX),
+                        notes.tensor_cores()});
+    }
+  }
+  std::stable_sort(result.begin(), result.end(), [&](const Candidate& a, const Candidate& b) {
+    return a.rank(rules) < b.rank(rules);
+  });
+  return result;
+}
+
 }  // namespace detail
 
-/// The first proposal, of the heuristic A and then of the fallback, that the rules allow and that
-/// can be made into a plan; nothing where there is none.
+/// The best proposal (see detail::candidates) that can be made into a plan; among equally good ones
+/// the first that keeps to the rules' workspace, else the one that takes least. Nothing where there
+/// is none.
 inline std::optional<Plan> find_plan(const Target& target, Operations graph_of,
                                      const EngineRules& rules) {
   auto& [parts, operations] = graph_of;
@@ -372,19 +421,26 @@ inline std::optional<Plan> find_plan(const Target& target, Operations graph_of,
   graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
             static_cast<std::int64_t>(operations.size()), operations.data());
   parts.push_back(std::move(graph).finalized());
-  for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
-    for (Descriptor& configuration : detail::propose(target, parts.back(), mode)) {
-      if (!detail::allowed(detail::engine_of(configuration), rules)) continue;
-      Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-      plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
-      target.set_plan(plan);
-      if (plan.try_finalize() != CUDNN_STATUS_SUCCESS) continue;
-      const auto bytes = plan.integer(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE);
-      parts.push_back(std::move(configuration));
-      return Plan{std::move(parts), std::move(plan), static_cast<std::size_t>(bytes)};
-    }
+  std::optional<Plan> best;
+  int best_rank = 0;
+  for (auto& candidate : detail::candidates(target, parts.back(), rules)) {
+    if (best && candidate.rank(rules) > best_rank) break;
+    Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+    plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, candidate.configuration);
+    target.set_plan(plan);
+    if (plan.try_finalize() != CUDNN_STATUS_SUCCESS) continue;
+    const auto bytes =
+        static_cast<std::size_t>(plan.integer(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
+    if (best && bytes >= best->workspace_bytes) continue;
+    best_rank = candidate.rank(rules);
+    best = Plan{{}, std::move(plan), bytes, candidate.engine, candidate.tensor_cores};
+    best->parts.push_back(std::move(candidate.configuration));
+    if (bytes <= rules.most_workspace) break;
   }
-  return std::nullopt;
+  if (best) {
+    for (Descriptor& part : parts) best->parts.push_back(std::move(part));
+  }
+  return best;
 }
 
 /// The plan of one operation, the last of `parts`; the others are what it refers to. `what` names
