@@ -205,6 +205,44 @@ TEST_CASE("convolutions in TF32 round their inputs, in float32 they do not") {
   CHECK(rounded < kDeviations * std::sqrt(2 * terms) * kTf32Rounding);
 }
 
+TEMPLATE_TEST_CASE("a batch that is computed in slices gives what the whole gives", "", float,
+                   bfloat16) {
+  using T = TestType;
+  // 20 samples without any workspace: on a device slices of 8, 8 and 4.
+  const auto g = make_conv3d(20, {3, 5, 6}, 8, 16, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  const Sizes size(g);
+  const DeviceBuffer<T> x(normal<T>(size.x, "x"));
+  const DeviceBuffer<T> w(normal<T>(size.w, "w"));
+  const DeviceBuffer<T> dy(normal<T>(size.y, "dy"));
+  const DeviceBuffer<float> bias_out(normal<float>(16, "bias out"));
+  const DeviceBuffer<float> bias_in(normal<float>(8, "bias in"));
+  DeviceBuffer<T> y(size.y);
+  DeviceBuffer<T> dx(size.x);
+  DeviceBuffer<float> dw(normal<float>(size.w, "dw"));
+  y.fill_with_byte(kNanByte);
+  dx.fill_with_byte(kNanByte);
+  backend::cuda::Conv3dParams p{.geometry = g,
+                                .number_type = number_type_of<T>,
+                                .x = x.data(),
+                                .w = w.data(),
+                                .dy = dy.data(),
+                                .bias = bias_out.data(),
+                                .y = y.data(),
+                                .dx = dx.data(),
+                                .dw = dw.data(),
+                                .most_workspace = 0};
+  const auto stream = backend::cuda::current_stream();
+  backend::cuda::launch_conv3d_forward(p, stream);
+  backend::cuda::launch_conv3d_weight_gradient(p, stream);
+  p.bias = bias_in.data();
+  backend::cuda::launch_conv3d_data_gradient(p, stream);
+  const Naive<T, double> exact(g);
+  const Naive<T, float> naive(g);
+  compare<T>("y", y.download(), naive.y, exact.y);
+  compare<T>("dx", dx.download(), naive.dx, exact.dx);
+  compare<T>("dw", dw.download(), naive.dw, exact.dw);
+}
+
 TEST_CASE("convolutions need no bias, and nothing for an empty batch") {
   auto g = kCases[0];
   const Sizes size(g);
@@ -237,7 +275,7 @@ TEST_CASE("convolutions refuse impossible shapes") {
 
 TEMPLATE_TEST_CASE("repacking channels adds zeros, drops channels and adds a bias", "", float,
                    bfloat16, float16) {
-  constexpr std::size_t kRows = 700;  // more elements than a block has threads
+  constexpr std::size_t kRows = 700;  // more packs than a block has threads
   const auto values = normal<TestType>(kRows * 3, "values");
   const auto bias = normal<float>(3, "bias");
   const DeviceBuffer<TestType> narrow(values);
@@ -304,24 +342,22 @@ TEST_CASE("channels are padded with zeros for a library, and come back without")
   CHECK(same.target(back.data()) == back.data());
 }
 
-TEMPLATE_TEST_CASE("repacking weights, and their gradient back", "", float, bfloat16, float16) {
-  constexpr std::size_t kTaps = 5;
-  constexpr std::size_t kIn = 3;
-  constexpr std::size_t kOut = 10;
-  constexpr std::size_t kPaddedIn = 8;
-  constexpr std::size_t kPaddedOut = 16;
-  const auto values = normal<TestType>(kTaps * kIn * kOut, "weights");
+/// Weights of `in` x `out` channels, padded to others: there and back.
+template <class TestType>
+void check_repacked_weights(std::size_t taps, std::size_t in_channels, std::size_t padded_in,
+                            std::size_t out_channels, std::size_t padded_out) {
+  const auto values = normal<TestType>(taps * in_channels * out_channels, "weights");
   const auto before = normal<float>(values.size(), "gradient");
   const DeviceBuffer<TestType> mine(values);
-  DeviceBuffer<TestType> theirs(kTaps * kPaddedIn * kPaddedOut);
+  DeviceBuffer<TestType> theirs(taps * padded_in * padded_out);
   DeviceBuffer<float> gradient(before);
   theirs.fill_with_byte(kNanByte);
   backend::cuda::RepackWeightsParams p{.number_type = number_type_of<TestType>,
-                                       .taps = kTaps,
-                                       .in = kIn,
-                                       .out = kOut,
-                                       .padded_in = kPaddedIn,
-                                       .padded_out = kPaddedOut,
+                                       .taps = static_cast<int>(taps),
+                                       .in = static_cast<int>(in_channels),
+                                       .out = static_cast<int>(out_channels),
+                                       .padded_in = static_cast<int>(padded_in),
+                                       .padded_out = static_cast<int>(padded_out),
                                        .from = mine.data(),
                                        .to = theirs.data()};
   backend::cuda::launch_repack_weights(p, backend::cuda::current_stream());
@@ -332,18 +368,26 @@ TEMPLATE_TEST_CASE("repacking weights, and their gradient back", "", float, bflo
   const auto sums = gradient.download();
   bool same = true;
   for (std::size_t i = 0; i < packed.size(); ++i) {
-    const std::size_t out = i / (kTaps * kPaddedIn);
-    const std::size_t tap = i / kPaddedIn % kTaps;
-    const std::size_t in = i % kPaddedIn;
-    const bool padding = in >= kIn || out >= kOut;
+    const std::size_t out = i / (taps * padded_in);
+    const std::size_t tap = i / padded_in % taps;
+    const std::size_t in = i % padded_in;
+    const bool padding = in >= in_channels || out >= out_channels;
     const float expected =
-        padding ? 0.0F : static_cast<float>(values[(tap * kIn + in) * kOut + out]);
+        padding ? 0.0F : static_cast<float>(values[(tap * in_channels + in) * out_channels + out]);
     same = same && static_cast<float>(packed[i]) == expected;
   }
   for (std::size_t i = 0; i < sums.size(); ++i) {
     same = same && sums[i] == before[i] + static_cast<float>(values[i]);
   }
+  INFO(taps << " taps, " << in_channels << " x " << out_channels);
   CHECK(same);
+}
+
+TEMPLATE_TEST_CASE("repacking weights, and their gradient back", "", float, bfloat16, float16) {
+  check_repacked_weights<TestType>(5, 3, 8, 10, 16);
+  check_repacked_weights<TestType>(2, 32, 32, 64, 64);  // whole tiles
+  check_repacked_weights<TestType>(3, 40, 40, 33, 40);  // parts of tiles on both sides
+  check_repacked_weights<TestType>(1, 1, 8, 1, 8);
 }
 
 }  // namespace

@@ -4,13 +4,14 @@
 #include <cstdint>
 
 #include "vid2vox/backend/cuda/number_type.hpp"
+#include "vid2vox/backend/cuda/pointwise.hpp"
 #include "vid2vox/backend/cuda/runtime.hpp"
 
 namespace vid2vox::backend::cuda {
 
-/// Another number of channels: to[row, c] = from[row, c] + bias[c], where from has no channel c
-/// zero. from: [rows, from_channels], to: [rows, to_channels], which may be the same memory where
-/// the numbers are equal.
+/// Another number of channels: to[row, c] = from[row, c] + bias[c], zero where from has no channel
+/// c. from: [rows, from_channels], to: [rows, to_channels]. The wider rows are whole vectors of 16
+/// bytes, and begin at one.
 struct RepackChannelsParams {
   NumberType number_type = NumberType::kFloat32;
   std::int64_t rows = 0;
@@ -18,7 +19,7 @@ struct RepackChannelsParams {
   int from_channels = 0;
   void* to = nullptr;
   int to_channels = 0;
-  const float* bias = nullptr;  // [to_channels] or null
+  const float* bias = nullptr;  // [to_channels] or null; only where channels are dropped
 };
 
 /// A convolution's weights in our order, [taps, in, out], and in cuDNN's, [padded_out, taps,
@@ -59,8 +60,16 @@ class PaddedChannels {
   void* target(void* data) { return buffer_.empty() ? data : buffer_.data(); }
   /// Brings an output, plus `bias` [channels] unless it is null, from its target to `data`.
   void store(void* data, const float* bias, Stream stream) {
-    if (buffer_.empty() && bias == nullptr) return;
-    repack(target(data), padded_, data, channels_, bias, stream);
+    if (!buffer_.empty()) {
+      repack(buffer_.data(), padded_, data, channels_, bias, stream);
+    } else if (bias != nullptr) {
+      launch_add_rows({.type = params_.number_type,
+                       .rows = static_cast<std::size_t>(params_.rows),
+                       .cols = static_cast<std::size_t>(channels_),
+                       .bias = bias,
+                       .y = data},
+                      stream);
+    }
   }
 
  private:
