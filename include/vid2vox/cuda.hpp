@@ -24,6 +24,7 @@
 #include "vid2vox/backend/cuda/number_type.hpp"
 #include "vid2vox/backend/cuda/pointwise.hpp"
 #include "vid2vox/backend/cuda/runtime.hpp"
+#include "vid2vox/backend/cuda/stream_pool.hpp"
 #include "vid2vox/backend/cuda/streamed_product.hpp"
 #include "vid2vox/cuda_ridge.hpp"
 #include "vid2vox/vid2vox.hpp"

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <stdexcept>
+#include <thread>
 
 #include "cuda/arrays.hpp"
 #include "vid2vox/backend/cuda/memory.hpp"
@@ -79,6 +80,17 @@ TEST_CASE("what waits for the device, or moves data to or from it, cannot be rec
   CHECK(work.holds(3));
 }
 
+TEST_CASE("another thread may free an array of this thread's stream while this one records") {
+  Work work;
+  auto array = std::make_optional<DeviceBuffer<float>>(kCount);
+  const Graph graph = Graph::record([&] {
+    work.send();
+    std::thread([&] { array.reset(); }).join();
+  });
+  graph.launch();
+  CHECK(work.holds(3));
+}
+
 TEST_CASE("an exception ends the recording") {
   Work work;
   CHECK_THROWS_AS(Graph::record([&] {
@@ -120,6 +132,30 @@ TEST_CASE("a step's work is sent, then recorded, then repeated") {
   }
   CHECK(calls == 2);
   CHECK(graph.problem().empty());
+}
+
+TEST_CASE("what the first step took of the pool is given back before the second is recorded") {
+  using backend::cuda::MemoryUse;
+  constexpr std::size_t kBytes = std::size_t{64} << 20U;
+  backend::cuda::trim_memory();
+  const MemoryUse before = backend::cuda::memory_use();
+  auto graph = std::make_optional<ops::StepGraph<cuda>>(true);
+  const auto body = [&] {
+    DeviceBuffer<std::byte> temporary(kBytes);
+    temporary.fill_with_byte(1);
+  };
+  graph->run(body);
+  CHECK(backend::cuda::memory_use().pool_reserved >= before.pool_reserved + kBytes);
+  graph->run(body);
+  graph->run(body);
+  backend::cuda::synchronize();
+  REQUIRE(graph->recorded());
+  const MemoryUse after = backend::cuda::memory_use();
+  CHECK(after.pool_reserved < before.pool_reserved + kBytes);
+  CHECK(after.graph_reserved >= kBytes);
+  CHECK(after.graph_peak >= after.graph_reserved);
+  graph.reset();  // a graph's memory goes with it, so that the next model can have it
+  CHECK(backend::cuda::memory_use().graph_reserved < kBytes);
 }
 
 TEST_CASE("a step's work is sent each time where that is wished, or it cannot be recorded") {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <thread>
 
 #include "support/catch.hpp"
 
@@ -63,6 +64,47 @@ TEST_CASE("a stream scope changes the current stream and gives it back") {
     CHECK((values.download() == std::vector<int>{7}));
   }
   CHECK(current_stream() == before);
+}
+
+TEST_CASE("each thread has a stream of its own, by a name that means it in every thread") {
+  const Stream mine = current_stream();
+  CHECK(mine.handle != nullptr);
+  CHECK(current_stream() == mine);
+  Stream other;
+  DeviceBuffer<int> values;
+  std::thread([&] {
+    other = current_stream();
+    values = DeviceBuffer<int>(std::vector<int>{1, 2, 3});
+  }).join();
+  CHECK(other.handle != nullptr);
+  CHECK_FALSE(other == mine);
+  // The thread that made it is gone; its stream is not, and the buffer is freed on it.
+  CHECK((values.download() == std::vector<int>{1, 2, 3}));
+  values = DeviceBuffer<int>();
+}
+
+TEST_CASE("a buffer may outlive the object that had its stream") {
+  DeviceBuffer<int> values;
+  {
+    const OwnedStream own;
+    values = DeviceBuffer<int>(std::vector<int>{4, 5}, own.get());
+    synchronize(own.get());
+  }
+  CHECK((values.download() == std::vector<int>{4, 5}));
+}
+
+TEST_CASE("memory that was released is kept until it is trimmed") {
+  constexpr std::size_t kBytes = std::size_t{64} << 20U;
+  trim_memory();
+  const MemoryUse before = memory_use();
+  { const DeviceBuffer<std::byte> large(kBytes); }
+  const MemoryUse kept = memory_use();
+  CHECK(kept.pool_reserved >= before.pool_reserved + kBytes);
+  CHECK(kept.pool_peak >= kept.pool_reserved);
+  trim_memory();
+  const MemoryUse after = memory_use();
+  CHECK(after.pool_reserved < before.pool_reserved + kBytes);
+  CHECK(after.pool_peak == kept.pool_peak);
 }
 
 TEST_CASE("reports of kernels throw once, and say what was found") {

@@ -123,6 +123,9 @@ TEST_CASE("a kernel beyond its bound is named") {
         std::vector<std::string>{"sm_80 scan<64>: 41 registers, bound 40"});
   CHECK(complaints("sm_80\t48\t8\t0\tscan<64>\nsm_90\t16\t0\t0\tadd\n").size() == 2);
   CHECK(complaints("sm_80\t48\t16\t12\tscan<64>\nsm_90\t16\t0\t0\tgone\n").size() == 2);
+  // A build for fewer architectures than the table has.
+  CHECK(complaints("sm_75\t8\t0\t0\tadd\nsm_80\t48\t16\t12\tscan<64>\nsm_90\t16\t0\t0\tadd\n")
+            .empty());
   // No bound for sm_90: only the spills count there.
   CHECK(complaints("sm_80\t48\t16\t12\tscan<64>\n").empty());
   CHECK(complaints("sm_90\t16\t0\t0\tadd\n") ==

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "simt/shim_record.hpp"
+#include "vid2vox/backend/cuda/stream_pool.hpp"
 
 namespace vid2vox::backend::cuda {
 namespace {
@@ -16,6 +17,16 @@ Recording* recording_of(GraphHandle graph) {
   return reinterpret_cast<Recording*>(graph);  // NOLINT: nobody else looks behind the handle
 }
 
+detail::StreamPool& streams() {
+  static auto* const pool = new detail::StreamPool();
+  return *pool;
+}
+
+void end(Stream stream) {
+  simt::shim::captured_streams().remove(stream);
+  streams().give_back(stream);
+}
+
 void destroy(Recording* ended) noexcept {
   for (void* memory : ended->released) std::free(memory);
   delete ended;
@@ -23,10 +34,15 @@ void destroy(Recording* ended) noexcept {
 
 }  // namespace
 
-void begin_capture(Stream stream) {
+Stream begin_capture() {
   simt::shim::forbid_in_recording("capture of another graph");
-  recording =
-      new Recording{.stream = stream, .work = {}, .live = {}, .released = {}, .problem = {}};
+  // A handle that differs from all others.
+  const Stream stream =
+      streams().take(0, [] { return Stream{reinterpret_cast<CUstream_st*>(new char)}; });  // NOLINT
+  simt::shim::captured_streams().add(stream);
+  recording = new Recording;
+  recording->stream = stream;
+  return stream;
 }
 
 GraphHandle end_capture(Stream stream) {
@@ -34,6 +50,7 @@ GraphHandle end_capture(Stream stream) {
   if (ended == nullptr || !(ended->stream == stream)) {
     throw Error("this stream is not captured", "end of a capture", "begin it first");
   }
+  end(stream);
   if (ended->problem.empty() && !ended->live.empty()) {
     ended->problem = "memory that is allocated in the recording outlives it";
   }
@@ -43,17 +60,22 @@ GraphHandle end_capture(Stream stream) {
   throw error;
 }
 
-void abandon_capture(Stream) noexcept {
-  if (recording != nullptr) destroy(std::exchange(recording, nullptr));
+void abandon_capture(Stream stream) noexcept {
+  if (recording == nullptr) return;
+  destroy(std::exchange(recording, nullptr));
+  end(stream);
 }
 
 void launch_graph(GraphHandle graph, Stream) {
   simt::shim::forbid_in_recording("launch of another graph");
+  simt::shim::reserve_graph_memory(recording_of(graph)->most_bytes);
   for (const auto& work : recording_of(graph)->work) work();
 }
 
 void destroy_graph(GraphHandle graph) noexcept {
-  if (graph != nullptr) destroy(recording_of(graph));
+  if (graph == nullptr) return;
+  destroy(recording_of(graph));
+  simt::shim::trim_graph_memory();
 }
 
 }  // namespace vid2vox::backend::cuda

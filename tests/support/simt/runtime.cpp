@@ -6,11 +6,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
+#include <mutex>
 #include <string>
 
 #include "simt/shim_record.hpp"
+#include "vid2vox/backend/cuda/stream_pool.hpp"
 
 namespace vid2vox::backend::cuda {
 namespace {
@@ -21,9 +25,44 @@ using simt::shim::recording;
 constexpr int kPoison = 0xFF;
 constexpr std::size_t kAlignment = 256;  // as cudaMalloc
 
-Stream& thread_stream() {
+/// A handle that differs from all others; nothing looks behind it.
+Stream new_stream() {
+  return {reinterpret_cast<CUstream_st*>(new char)};  // NOLINT
+}
+
+detail::StreamPool& owned_streams() {
+  static auto* const pool = new detail::StreamPool();
+  return *pool;
+}
+
+Stream own_stream() {
+  static auto* const pool = new detail::StreamPool();
+  static thread_local detail::ThreadStreams streams(*pool);
+  return streams.on(0, new_stream);
+}
+
+Stream& scope_stream() {
   static thread_local Stream stream;
   return stream;
+}
+
+/// What allocate() gave, and the stream in whose order it must be released.
+struct Allocation {
+  std::size_t bytes = 0;
+  Stream stream;
+  bool recorded = false;  // part of a graph
+};
+
+/// Beside a pool that keeps what was released until it is trimmed, as the device's.
+struct Allocations {
+  std::mutex mutex;
+  std::map<void*, Allocation> live;
+  std::size_t pool_used = 0;
+  MemoryUse use;
+};
+Allocations& allocations() {
+  static auto* const all = new Allocations();
+  return *all;
 }
 
 using ReportWords = std::array<std::uint32_t, static_cast<std::size_t>(Report::kCount)>;
@@ -39,17 +78,23 @@ ReportWords& report_words() {
 
 }  // namespace
 
-Stream current_stream() { return thread_stream(); }
+Stream current_stream() { return scope_stream().handle == nullptr ? own_stream() : scope_stream(); }
 Stream detail::exchange_current_stream(Stream stream) {
-  return std::exchange(thread_stream(), stream);
+  return std::exchange(scope_stream(), stream);
 }
 
-Stream create_stream() {
-  // A handle that differs from all others; nobody looks behind it.
-  return {reinterpret_cast<CUstream_st*>(new char)};  // NOLINT
+Stream create_stream() { return owned_streams().take(0, new_stream); }
+void destroy_stream(Stream stream) noexcept { owned_streams().give_back(stream); }
+
+MemoryUse memory_use() {
+  const std::scoped_lock lock(allocations().mutex);
+  return allocations().use;
 }
-void destroy_stream(Stream stream) noexcept {
-  delete reinterpret_cast<char*>(stream.handle);  // NOLINT
+void trim_memory(Stream) {
+  simt::shim::forbid_in_recording("wait for the stream");
+  const std::scoped_lock lock(allocations().mutex);
+  allocations().use.pool_reserved = allocations().pool_used;
+  allocations().use.graph_reserved = 0;  // no launch is going on
 }
 
 int device_count() noexcept { return 1; }
@@ -75,13 +120,43 @@ void* allocate(std::size_t bytes, Stream stream) {
     throw Error("out of memory: " + std::to_string(bytes) + " bytes", "device memory",
                 "use a smaller batch");
   }
-  if (recording != nullptr) recording->live.push_back(pointer);
+  if (recording != nullptr) {
+    recording->live.push_back(pointer);
+    recording->bytes += bytes;
+    recording->most_bytes = std::max(recording->most_bytes, recording->bytes);
+  }
+  {
+    const std::scoped_lock lock(allocations().mutex);
+    allocations().live[pointer] = {bytes, stream, recording != nullptr};
+    if (recording == nullptr) {
+      MemoryUse& use = allocations().use;
+      allocations().pool_used += bytes;
+      use.pool_reserved = std::max(use.pool_reserved, allocations().pool_used);
+      use.pool_peak = std::max(use.pool_peak, use.pool_reserved);
+    }
+  }
   simt::shim::submit(stream, [=] { std::memset(pointer, kPoison, bytes); });
   return pointer;
 }
 
-void release(void* pointer, Stream) noexcept {
+void release(void* pointer, Stream stream) noexcept {
   if (pointer == nullptr) return;
+  if (recording == nullptr && simt::shim::captured_streams().hold(stream)) {
+    std::fputs("memory is released on a stream that another thread captures\n", stderr);
+    std::abort();
+  }
+  std::size_t bytes = 0;
+  {
+    const std::scoped_lock lock(allocations().mutex);
+    const auto found = allocations().live.find(pointer);
+    if (found == allocations().live.end() || !(found->second.stream == stream)) {
+      std::fputs("memory is released in the order of another stream than its own\n", stderr);
+      std::abort();
+    }
+    bytes = found->second.bytes;
+    if (!found->second.recorded) allocations().pool_used -= bytes;
+    allocations().live.erase(found);
+  }
   if (recording == nullptr) return std::free(pointer);
   auto& live = recording->live;
   const auto found = std::find(live.begin(), live.end(), pointer);
@@ -90,6 +165,7 @@ void release(void* pointer, Stream) noexcept {
     return std::free(pointer);
   }
   live.erase(found);
+  recording->bytes -= bytes;
   recording->released.push_back(pointer);
 }
 
@@ -136,3 +212,18 @@ void check_reports(Stream) {
 }
 
 }  // namespace vid2vox::backend::cuda
+
+namespace vid2vox::simt::shim {
+
+void reserve_graph_memory(std::size_t bytes) {
+  const std::scoped_lock lock(backend::cuda::allocations().mutex);
+  auto& use = backend::cuda::allocations().use;
+  use.graph_reserved = std::max(use.graph_reserved, bytes);
+  use.graph_peak = std::max(use.graph_peak, use.graph_reserved);
+}
+void trim_graph_memory() {
+  const std::scoped_lock lock(backend::cuda::allocations().mutex);
+  backend::cuda::allocations().use.graph_reserved = 0;
+}
+
+}  // namespace vid2vox::simt::shim

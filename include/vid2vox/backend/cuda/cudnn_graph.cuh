@@ -485,12 +485,6 @@ inline void run(cudnnHandle_t handle, const Plan& plan, const std::vector<Bindin
   execute(handle, plan, bindings, workspace.data());
 }
 
-inline int current_device() {
-  int device = 0;
-  check_call(cudaGetDevice(&device), "cudaGetDevice");
-  return device;
-}
-
 /// Plans by what they depend on, each made at first use. For static objects that are never
 /// destroyed: at the end of a program cuDNN may be gone before them.
 template <class Key>
@@ -515,7 +509,7 @@ class PlanCache {
 inline cudnnHandle_t handle_on(Stream stream) {
   static thread_local std::map<int, cudnnHandle_t> handles;
   require_device();
-  cudnnHandle_t& handle = handles[current_device()];
+  cudnnHandle_t& handle = handles[backend::cuda::detail::current_device()];
   if (handle == nullptr) {
     require_version(cudnnGetVersion());
     check(cudnnCreate(&handle), "cudnnCreate");

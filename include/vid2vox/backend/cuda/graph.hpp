@@ -14,17 +14,19 @@ namespace vid2vox::backend::cuda {
 /// Recorded work (cudaGraphExec_t), not owned.
 using GraphHandle = CUgraphExec_st*;
 
-/// From now on this thread's work on the stream is recorded and not run. Memory that is allocated
-/// meanwhile belongs to the recording and must be released in it. Waiting for the stream and copies
+/// A stream of the current device whose work is recorded and not run until end_capture or
+/// abandon_capture, which this thread calls. No array from before is freed on it: CUDA would record
+/// that too, or fail, even if another thread frees the array. Memory that is allocated on the
+/// stream belongs to the recording and must be released in it. Waiting for the stream and copies
 /// from or to the host are errors, and end in one at end_capture.
-void begin_capture(Stream stream);
+Stream begin_capture();
 /// What was recorded, to be launched as often as wanted. Throws an Error if something was done that
 /// cannot be recorded; nothing is recorded any more in any case.
 GraphHandle end_capture(Stream stream);
 /// Forgets what was recorded.
 void abandon_capture(Stream stream) noexcept;
 void launch_graph(GraphHandle graph, Stream stream);
-/// Null: nothing.
+/// Gives back the memory that only this graph has taken, too. Null: nothing.
 void destroy_graph(GraphHandle graph) noexcept;
 
 /// Recorded work, or nothing.
@@ -34,9 +36,9 @@ class Graph {
   /// Records what body() sends to the thread's current stream. Throws what body or end_capture do.
   template <class Body>
   static Graph record(const Body& body) {
-    const Stream stream = current_stream();
-    begin_capture(stream);
+    const Stream stream = begin_capture();
     try {
+      const StreamScope scope(stream);
       body();
     } catch (...) {
       abandon_capture(stream);
@@ -67,7 +69,8 @@ class Graph {
 namespace vid2vox::ops {
 
 /// The first run is sent operation by operation: libraries choose their algorithms, kernels are
-/// loaded. The second is recorded as a CUDA graph, which it and later ones launch. Where a run
+/// loaded. The second is recorded as a CUDA graph, which it and later ones launch; the memory that
+/// the first one took is given back before, since the graph has its own. Where a run
 /// cannot be recorded, this and all later ones are sent operation by operation, and problem() says
 /// why.
 template <>
@@ -91,6 +94,7 @@ class StepGraph<cuda> {
   template <class Body>
   void record(const Body& body) {
     try {
+      backend::cuda::trim_memory();
       graph_ = backend::cuda::Graph::record(body);
       next_ = Next::kLaunch;
     } catch (const Error& error) {

@@ -29,12 +29,15 @@ struct Stream {
   friend bool operator==(const Stream&, const Stream&) = default;
 };
 
-/// The stream that this thread's operations go to: that of the innermost StreamScope, else CUDA's
-/// per-thread stream (which, unlike the legacy one, can be captured as a graph).
+/// The stream that this thread's operations go to: that of the innermost StreamScope, else one that
+/// the thread has for itself on the current device. (CUDA's own name for a thread's stream means
+/// another stream in each thread that uses it; a buffer that is freed by another thread than the
+/// one that made it needs a stream that is the same everywhere.) Throws as require_device does.
 Stream current_stream();
 
 namespace detail {
-/// Makes `stream` the thread's current stream and returns the one before.
+/// Makes `stream` the thread's current stream, or the thread's own where it is null, and returns
+/// what was passed the time before.
 Stream exchange_current_stream(Stream stream);
 }  // namespace detail
 
@@ -50,9 +53,11 @@ class StreamScope {
   Stream before_;
 };
 
-/// A new stream, which does not wait for the legacy stream. The caller destroys it.
+/// A stream of the current device, which does not wait for the legacy stream. The caller destroys
+/// it.
 Stream create_stream();
-/// Waits for the stream's work, then destroys it.
+/// Waits for the stream's work. The stream is kept for the next create_stream(), so that buffers
+/// that were made on it can still be freed.
 void destroy_stream(Stream stream) noexcept;
 
 /// A stream of its own; one for each context that computes.
@@ -116,6 +121,21 @@ void fill_bytes(void* device, std::uint8_t value, std::size_t bytes,
 /// Waits for all work on the stream. Throws an Error if a part of it failed.
 void synchronize(Stream stream = current_stream());
 
+/// Bytes of the device's memory that this process holds for work in the order of streams: in the
+/// pool from which allocate() takes, and in captured graphs, which keep theirs apart. Peaks are
+/// those since the process began, each at its own time: their sum can be more than was ever held.
+struct MemoryUse {
+  std::size_t pool_reserved = 0;
+  std::size_t pool_peak = 0;  // of what was reserved
+  std::size_t graph_reserved = 0;
+  std::size_t graph_peak = 0;
+};
+/// Of the current device.
+MemoryUse memory_use();
+/// Waits for the stream, then gives back to the device what the pool and graphs hold without using
+/// it. A graph that is launched later takes its memory anew.
+void trim_memory(Stream stream = current_stream());
+
 // --- Reports -----------------------------------------------------------------------------------
 
 /// What a kernel can report without anybody waiting for it.
@@ -155,7 +175,8 @@ void check_reports(Stream stream = current_stream());
 
 // --- Buffers -----------------------------------------------------------------------------------
 
-/// An array in device memory. Freed on the stream on which it was made.
+/// An array in device memory. Freed on the stream on which it was made, whichever thread does so:
+/// after work that was sent to that stream before. Work on other streams must be over.
 template <class T>
 class DeviceBuffer {
   static_assert(std::is_trivially_copyable_v<T>);

@@ -12,6 +12,7 @@
 
 #include "vid2vox/backend/cuda/runtime.hpp"
 #include "vid2vox/backend/cuda/runtime_call.cuh"
+#include "vid2vox/backend/cuda/stream_pool.hpp"
 
 namespace vid2vox::backend::cuda {
 
@@ -100,15 +101,20 @@ inline void require_capability(const DeviceProperties& properties, int device) {
   }
 }
 
+inline cudaMemPool_t default_pool(int device) {
+  cudaMemPool_t pool = nullptr;
+  check_call(cudaDeviceGetDefaultMemPool(&pool, device), "cudaDeviceGetDefaultMemPool");
+  return pool;
+}
+
 inline void prepare_device(DeviceState& state, int device) {
   state.properties = read_properties(device);
   require_capability(state.properties, device);
   // Keep freed memory for the next step instead of giving it back at each synchronization.
-  cudaMemPool_t pool = nullptr;
-  check_call(cudaDeviceGetDefaultMemPool(&pool, device), "cudaDeviceGetDefaultMemPool");
   std::uint64_t threshold = UINT64_MAX;
-  check_call(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &threshold),
-             "cudaMemPoolSetAttribute");
+  check_call(
+      cudaMemPoolSetAttribute(default_pool(device), cudaMemPoolAttrReleaseThreshold, &threshold),
+      "cudaMemPoolSetAttribute");
   void* reports = nullptr;
   check_call(cudaMalloc(&reports, kReportBytes), "cudaMalloc of the report words");
   check_call(cudaMemset(reports, kNothingReportedByte, kReportBytes), "cudaMemset");
@@ -167,30 +173,84 @@ inline void require_no_capture(Stream stream) {
               "copy before the capture begins");
 }
 
-inline Stream& thread_stream() {
-  static thread_local Stream stream{cudaStreamPerThread};
+inline Stream new_stream(unsigned flags) {
+  Stream stream;
+  check_call(cudaStreamCreateWithFlags(&stream.handle, flags), "cudaStreamCreateWithFlags");
   return stream;
+}
+
+/// Never destroyed: at the end of a program the CUDA runtime may be gone before us.
+inline StreamPool& owned_streams() {
+  static auto* const pool = new StreamPool();
+  return *pool;
+}
+/// As CUDA's per-thread streams, these wait for the legacy stream and it for them.
+inline Stream own_stream() {
+  static auto* const pool = new StreamPool();
+  static thread_local ThreadStreams streams(*pool);
+  int device = 0;
+  cudaGetDevice(&device);  // where this fails there is no stream yet, and make explains
+  return streams.on(device, [] {
+    require_device();
+    return new_stream(cudaStreamDefault);
+  });
+}
+
+/// That of the innermost StreamScope; null: none.
+inline Stream& scope_stream() {
+  static thread_local Stream stream;
+  return stream;
+}
+
+inline std::size_t pool_bytes(cudaMemPool_t pool, cudaMemPoolAttr what) {
+  std::uint64_t bytes = 0;
+  check_call(cudaMemPoolGetAttribute(pool, what, &bytes), "cudaMemPoolGetAttribute");
+  return static_cast<std::size_t>(bytes);
+}
+inline std::size_t graph_bytes(int device, cudaGraphMemAttributeType what) {
+  std::uint64_t bytes = 0;
+  check_call(cudaDeviceGetGraphMemAttribute(device, what, &bytes),
+             "cudaDeviceGetGraphMemAttribute");
+  return static_cast<std::size_t>(bytes);
 }
 
 }  // namespace detail
 
-VID2VOX_CUDA_LINKAGE Stream current_stream() { return detail::thread_stream(); }
+VID2VOX_CUDA_LINKAGE Stream current_stream() {
+  const Stream stream = detail::scope_stream();
+  return stream.handle == nullptr ? detail::own_stream() : stream;
+}
 
 VID2VOX_CUDA_LINKAGE Stream detail::exchange_current_stream(Stream stream) {
-  return std::exchange(thread_stream(), stream);
+  return std::exchange(scope_stream(), stream);
 }
 
 VID2VOX_CUDA_LINKAGE Stream create_stream() {
   require_device();
-  Stream stream;
-  check_call(cudaStreamCreateWithFlags(&stream.handle, cudaStreamNonBlocking),
-             "cudaStreamCreateWithFlags");
-  return stream;
+  return detail::owned_streams().take(detail::current_device(),
+                                      [] { return detail::new_stream(cudaStreamNonBlocking); });
 }
 
 VID2VOX_CUDA_LINKAGE void destroy_stream(Stream stream) noexcept {
   cudaStreamSynchronize(stream.handle);
-  cudaStreamDestroy(stream.handle);
+  detail::owned_streams().give_back(stream);
+}
+
+VID2VOX_CUDA_LINKAGE MemoryUse memory_use() {
+  require_device();
+  const int device = detail::current_device();
+  const cudaMemPool_t pool = detail::default_pool(device);
+  return {.pool_reserved = detail::pool_bytes(pool, cudaMemPoolAttrReservedMemCurrent),
+          .pool_peak = detail::pool_bytes(pool, cudaMemPoolAttrReservedMemHigh),
+          .graph_reserved = detail::graph_bytes(device, cudaGraphMemAttrReservedMemCurrent),
+          .graph_peak = detail::graph_bytes(device, cudaGraphMemAttrReservedMemHigh)};
+}
+
+VID2VOX_CUDA_LINKAGE void trim_memory(Stream stream) {
+  synchronize(stream);
+  const int device = detail::current_device();
+  check_call(cudaMemPoolTrimTo(detail::default_pool(device), 0), "cudaMemPoolTrimTo");
+  check_call(cudaDeviceGraphMemTrim(device), "cudaDeviceGraphMemTrim");
 }
 
 VID2VOX_CUDA_LINKAGE int device_count() noexcept {
