@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "ops/geometries.hpp"
@@ -130,8 +131,10 @@ struct Results {
   std::vector<float> dw;
 };
 
+/// The products of the operations, or with `most_workspace` bytes for cuDNN of the launch
+/// functions.
 template <class T>
-Results<T> ours(const Conv3dGeometry& g) {
+Results<T> ours(const Conv3dGeometry& g, std::optional<std::size_t> most_workspace = {}) {
   const Sizes size(g);
   const DeviceBuffer<T> x(normal<T>(size.x, "x"));
   const DeviceBuffer<T> w(normal<T>(size.w, "w"));
@@ -145,9 +148,27 @@ Results<T> ours(const Conv3dGeometry& g) {
   DeviceBuffer<float> dw(normal<float>(size.w, "dw"));
   y.fill_with_byte(kNanByte);
   dx.fill_with_byte(kNanByte);
-  Conv::forward(g, x.data(), w.data(), bias_out.data(), y.data());
-  Conv::data_gradient(g, dy.data(), w.data(), bias_in.data(), dx.data());
-  Conv::weight_gradient(g, x.data(), dy.data(), dw.data());
+  if (most_workspace) {
+    backend::cuda::Conv3dParams p{.geometry = g,
+                                  .number_type = number_type_of<T>,
+                                  .x = x.data(),
+                                  .w = w.data(),
+                                  .dy = dy.data(),
+                                  .bias = bias_out.data(),
+                                  .y = y.data(),
+                                  .dx = dx.data(),
+                                  .dw = dw.data(),
+                                  .most_workspace_bytes = *most_workspace};
+    const auto stream = backend::cuda::current_stream();
+    launch_conv3d_forward(p, stream);
+    launch_conv3d_weight_gradient(p, stream);
+    p.bias = bias_in.data();
+    launch_conv3d_data_gradient(p, stream);
+  } else {
+    Conv::forward(g, x.data(), w.data(), bias_out.data(), y.data());
+    Conv::data_gradient(g, dy.data(), w.data(), bias_in.data(), dx.data());
+    Conv::weight_gradient(g, x.data(), dy.data(), dw.data());
+  }
   return {y.download(), dx.download(), dw.download()};
 }
 
@@ -168,19 +189,29 @@ void compare(const char* what, const std::vector<U>& a, const std::vector<float>
   CHECK(error <= std::max(2 * naive_error, kRounding<T> * largest));
 }
 
+template <class T>
+void check(const Conv3dGeometry& g, std::optional<std::size_t> most_workspace = {}) {
+  INFO("kernel " << g.kernel.t << "," << g.kernel.h << "," << g.kernel.w << " on " << g.in.t << ","
+                 << g.in.h << "," << g.in.w << ", channels " << g.in_channels << ", "
+                 << g.out_channels);
+  const Naive<T, double> exact(g);
+  const Naive<T, float> naive(g);
+  const auto mine = ours<T>(g, most_workspace);
+  compare<T>("y", mine.y, naive.y, exact.y);
+  compare<T>("dx", mine.dx, naive.dx, exact.dx);
+  compare<T>("dw", mine.dw, naive.dw, exact.dw);
+}
+
 TEMPLATE_TEST_CASE("convolutions: shapes, strides, paddings, channels", "", float, bfloat16,
                    float16) {
-  for (const auto& g : kCases) {
-    INFO("kernel " << g.kernel.t << "," << g.kernel.h << "," << g.kernel.w << " on " << g.in.t
-                   << "," << g.in.h << "," << g.in.w << ", channels " << g.in_channels << ", "
-                   << g.out_channels);
-    const Naive<TestType, double> exact(g);
-    const Naive<TestType, float> naive(g);
-    const auto mine = ours<TestType>(g);
-    compare<TestType>("y", mine.y, naive.y, exact.y);
-    compare<TestType>("dx", mine.dx, naive.dx, exact.dx);
-    compare<TestType>("dw", mine.dw, naive.dw, exact.dw);
-  }
+  for (const auto& g : kCases) check<TestType>(g);
+}
+
+// Where an engine takes a workspace (on a GPU), the batch is computed in parts of one sample or
+// four, and a smaller part at its end.
+TEMPLATE_TEST_CASE("convolutions of a batch in parts", "", float, bfloat16, float16) {
+  check<TestType>(make_conv3d(13, {3, 5, 7}, 3, 8, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}), 0);
+  check<TestType>(make_conv3d(6, {4, 8, 8}, 16, 24, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}), 0);
 }
 
 TEST_CASE("convolutions in TF32 round their inputs, in float32 they do not") {
@@ -203,44 +234,6 @@ TEST_CASE("convolutions in TF32 round their inputs, in float32 they do not") {
   // Both factors are rounded; the errors of independent terms of size 1 add as random numbers.
   constexpr double kDeviations = 8;
   CHECK(rounded < kDeviations * std::sqrt(2 * terms) * kTf32Rounding);
-}
-
-TEMPLATE_TEST_CASE("a batch that is computed in slices gives what the whole gives", "", float,
-                   bfloat16) {
-  using T = TestType;
-  // 20 samples without any workspace: on a device slices of 8, 8 and 4.
-  const auto g = make_conv3d(20, {3, 5, 6}, 8, 16, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
-  const Sizes size(g);
-  const DeviceBuffer<T> x(normal<T>(size.x, "x"));
-  const DeviceBuffer<T> w(normal<T>(size.w, "w"));
-  const DeviceBuffer<T> dy(normal<T>(size.y, "dy"));
-  const DeviceBuffer<float> bias_out(normal<float>(16, "bias out"));
-  const DeviceBuffer<float> bias_in(normal<float>(8, "bias in"));
-  DeviceBuffer<T> y(size.y);
-  DeviceBuffer<T> dx(size.x);
-  DeviceBuffer<float> dw(normal<float>(size.w, "dw"));
-  y.fill_with_byte(kNanByte);
-  dx.fill_with_byte(kNanByte);
-  backend::cuda::Conv3dParams p{.geometry = g,
-                                .number_type = number_type_of<T>,
-                                .x = x.data(),
-                                .w = w.data(),
-                                .dy = dy.data(),
-                                .bias = bias_out.data(),
-                                .y = y.data(),
-                                .dx = dx.data(),
-                                .dw = dw.data(),
-                                .most_workspace = 0};
-  const auto stream = backend::cuda::current_stream();
-  backend::cuda::launch_conv3d_forward(p, stream);
-  backend::cuda::launch_conv3d_weight_gradient(p, stream);
-  p.bias = bias_in.data();
-  backend::cuda::launch_conv3d_data_gradient(p, stream);
-  const Naive<T, double> exact(g);
-  const Naive<T, float> naive(g);
-  compare<T>("y", y.download(), naive.y, exact.y);
-  compare<T>("dx", dx.download(), naive.dx, exact.dx);
-  compare<T>("dw", dw.download(), naive.dw, exact.dw);
 }
 
 TEST_CASE("convolutions need no bias, and nothing for an empty batch") {
@@ -273,44 +266,52 @@ TEST_CASE("convolutions refuse impossible shapes") {
                     Contains("not negative"));
 }
 
+/// to[row, c] = from[row, c] + bias[c], where `from` has no channel c zero.
+template <class T>
+void check_channels(std::size_t rows, std::size_t from, std::size_t to, bool with_bias) {
+  INFO(rows << " rows, from " << from << " channels to " << to << ", bias " << with_bias);
+  const auto values = normal<T>(rows * from, "values");
+  const auto bias = normal<float>(to, "bias");
+  const DeviceBuffer<T> device_values(values);
+  const DeviceBuffer<float> device_bias(bias);
+  DeviceBuffer<T> repacked(rows * to);
+  repacked.fill_with_byte(kNanByte);
+  backend::cuda::launch_repack_channels({.number_type = number_type_of<T>,
+                                         .rows = static_cast<std::int64_t>(rows),
+                                         .from = device_values.data(),
+                                         .from_channels = static_cast<int>(from),
+                                         .to = repacked.data(),
+                                         .to_channels = static_cast<int>(to),
+                                         .bias = with_bias ? device_bias.data() : nullptr},
+                                        backend::cuda::current_stream());
+  const auto result = repacked.download();
+  std::size_t wrong = 0;
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    const std::size_t c = i % to;
+    float expected = c < from ? static_cast<float>(values[i / to * from + c]) : 0.0F;
+    if (with_bias) expected += bias[c];
+    if (!(static_cast<float>(result[i]) == static_cast<float>(static_cast<T>(expected)))) ++wrong;
+  }
+  CHECK(wrong == 0);
+}
+
 TEMPLATE_TEST_CASE("repacking channels adds zeros, drops channels and adds a bias", "", float,
                    bfloat16, float16) {
-  constexpr std::size_t kRows = 700;  // more packs than a block has threads
-  const auto values = normal<TestType>(kRows * 3, "values");
-  const auto bias = normal<float>(3, "bias");
-  const DeviceBuffer<TestType> narrow(values);
-  const DeviceBuffer<float> device_bias(bias);
-  DeviceBuffer<TestType> wide(kRows * 8);
-  DeviceBuffer<TestType> back(kRows * 3);
-  wide.fill_with_byte(kNanByte);
-  back.fill_with_byte(kNanByte);
-  backend::cuda::RepackChannelsParams p{.number_type = number_type_of<TestType>,
-                                        .rows = kRows,
-                                        .from = narrow.data(),
-                                        .from_channels = 3,
-                                        .to = wide.data(),
-                                        .to_channels = 8};
-  backend::cuda::launch_repack_channels(p, backend::cuda::current_stream());
-  p = {.number_type = number_type_of<TestType>,
-       .rows = kRows,
-       .from = wide.data(),
-       .from_channels = 8,
-       .to = back.data(),
-       .to_channels = 3,
-       .bias = device_bias.data()};
-  backend::cuda::launch_repack_channels(p, backend::cuda::current_stream());
-  const auto padded = wide.download();
-  const auto result = back.download();
-  bool same = true;
-  for (std::size_t i = 0; i < padded.size(); ++i) {
-    const float expected = i % 8 < 3 ? static_cast<float>(values[i / 8 * 3 + i % 8]) : 0.0F;
-    same = same && static_cast<float>(padded[i]) == expected;
+  for (const std::size_t rows : {std::size_t{1}, std::size_t{700}}) {
+    for (const bool with_bias : {false, true}) {
+      check_channels<TestType>(rows, 3, 8, with_bias);
+      check_channels<TestType>(rows, 8, 3, with_bias);
+      check_channels<TestType>(rows, 1, 8, with_bias);
+      check_channels<TestType>(rows, 4, 1, with_bias);
+      check_channels<TestType>(rows, 60, 64, with_bias);
+      check_channels<TestType>(rows, 64, 60, with_bias);
+      check_channels<TestType>(rows, 5, 7, with_bias);
+      check_channels<TestType>(rows, 16, 16, with_bias);
+    }
   }
-  for (std::size_t i = 0; i < result.size(); ++i) {
-    const auto expected = static_cast<TestType>(static_cast<float>(values[i]) + bias[i % 3]);
-    same = same && static_cast<float>(result[i]) == static_cast<float>(expected);
-  }
-  CHECK(same);
+  // More than a thread for each access of a row: three rows only, so that the shim is quick.
+  check_channels<TestType>(3, 2051, 2056, true);
+  check_channels<TestType>(3, 2056, 2051, true);
 }
 
 TEST_CASE("channels are padded with zeros for a library, and come back without") {
@@ -342,52 +343,90 @@ TEST_CASE("channels are padded with zeros for a library, and come back without")
   CHECK(same.target(back.data()) == back.data());
 }
 
-/// Weights of `in` x `out` channels, padded to others: there and back.
-template <class TestType>
-void check_repacked_weights(std::size_t taps, std::size_t in_channels, std::size_t padded_in,
-                            std::size_t out_channels, std::size_t padded_out) {
-  const auto values = normal<TestType>(taps * in_channels * out_channels, "weights");
+TEMPLATE_TEST_CASE("a bias is added where it stands when no channel is padded", "", float, bfloat16,
+                   float16) {
+  constexpr std::int64_t kRows = 300;
+  for (const int width : {1, 24, 240}) {
+    const auto channels = static_cast<std::size_t>(width);
+    const auto values = normal<TestType>(kRows * channels, "values");
+    const auto bias = normal<float>(channels, "bias");
+    DeviceBuffer<TestType> device(values);
+    const DeviceBuffer<float> device_bias(bias);
+    const auto stream = backend::cuda::current_stream();
+    backend::cuda::PaddedChannels same(number_type_of<TestType>, kRows, width, width, stream);
+    REQUIRE(same.target(device.data()) == device.data());
+    same.store(device.data(), device_bias.data(), stream);
+    const auto result = device.download();
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < result.size(); ++i) {
+      const float sum = static_cast<float>(values[i]) + bias[i % channels];
+      wrong +=
+          static_cast<float>(result[i]) == static_cast<float>(static_cast<TestType>(sum)) ? 0 : 1;
+    }
+    INFO("channels " << width);
+    CHECK(wrong == 0);
+  }
+}
+
+/// Weights to cuDNN's order and, as a gradient, back.
+template <class T>
+void check_weights(backend::cuda::RepackWeightsParams p) {
+  INFO(p.taps << " taps from " << p.first_tap << " of " << p.padded_taps << ", " << p.in << " to "
+              << p.out << " channels, padded to " << p.padded_in << " and " << p.padded_out);
+  const auto size = [](int n) { return static_cast<std::size_t>(n); };
+  const auto values = normal<T>(size(p.taps) * size(p.in) * size(p.out), "weights");
   const auto before = normal<float>(values.size(), "gradient");
-  const DeviceBuffer<TestType> mine(values);
-  DeviceBuffer<TestType> theirs(taps * padded_in * padded_out);
+  const DeviceBuffer<T> mine(values);
+  DeviceBuffer<T> theirs(size(p.padded_taps) * size(p.padded_in) * size(p.padded_out));
   DeviceBuffer<float> gradient(before);
   theirs.fill_with_byte(kNanByte);
-  backend::cuda::RepackWeightsParams p{.number_type = number_type_of<TestType>,
-                                       .taps = static_cast<int>(taps),
-                                       .in = static_cast<int>(in_channels),
-                                       .out = static_cast<int>(out_channels),
-                                       .padded_in = static_cast<int>(padded_in),
-                                       .padded_out = static_cast<int>(padded_out),
-                                       .from = mine.data(),
-                                       .to = theirs.data()};
+  p.number_type = number_type_of<T>;
+  p.from = mine.data();
+  p.to = theirs.data();
   backend::cuda::launch_repack_weights(p, backend::cuda::current_stream());
   p.from = theirs.data();
   p.to = gradient.data();
   backend::cuda::launch_add_repacked_gradient(p, backend::cuda::current_stream());
   const auto packed = theirs.download();
   const auto sums = gradient.download();
-  bool same = true;
+  std::size_t wrong = 0;
   for (std::size_t i = 0; i < packed.size(); ++i) {
-    const std::size_t out = i / (taps * padded_in);
-    const std::size_t tap = i / padded_in % taps;
-    const std::size_t in = i % padded_in;
-    const bool padding = in >= in_channels || out >= out_channels;
+    const std::size_t out = i / (size(p.padded_taps) * size(p.padded_in));
+    const std::size_t their_tap = i / size(p.padded_in) % size(p.padded_taps);
+    const std::size_t tap = their_tap - size(p.first_tap);  // huge before the first
+    const std::size_t in = i % size(p.padded_in);
+    const bool padding = tap >= size(p.taps) || in >= size(p.in) || out >= size(p.out);
     const float expected =
-        padding ? 0.0F : static_cast<float>(values[(tap * in_channels + in) * out_channels + out]);
-    same = same && static_cast<float>(packed[i]) == expected;
+        padding ? 0.0F : static_cast<float>(values[(tap * size(p.in) + in) * size(p.out) + out]);
+    wrong += static_cast<float>(packed[i]) == expected ? 0 : 1;
   }
+  CHECK(wrong == 0);
+  wrong = 0;
   for (std::size_t i = 0; i < sums.size(); ++i) {
-    same = same && sums[i] == before[i] + static_cast<float>(values[i]);
+    wrong += sums[i] == before[i] + static_cast<float>(values[i]) ? 0 : 1;
   }
-  INFO(taps << " taps, " << in_channels << " x " << out_channels);
-  CHECK(same);
+  CHECK(wrong == 0);
 }
 
 TEMPLATE_TEST_CASE("repacking weights, and their gradient back", "", float, bfloat16, float16) {
-  check_repacked_weights<TestType>(5, 3, 8, 10, 16);
-  check_repacked_weights<TestType>(2, 32, 32, 64, 64);  // whole tiles
-  check_repacked_weights<TestType>(3, 40, 40, 33, 40);  // parts of tiles on both sides
-  check_repacked_weights<TestType>(1, 1, 8, 1, 8);
+  const auto check = [](int taps, int in, int out, int padded_taps, int padded_in, int padded_out,
+                        int first_tap) {
+    check_weights<TestType>({.taps = taps,
+                             .in = in,
+                             .out = out,
+                             .padded_taps = padded_taps,
+                             .padded_in = padded_in,
+                             .padded_out = padded_out,
+                             .first_tap = first_tap});
+  };
+  check(5, 3, 10, 5, 8, 16, 0);
+  check(1, 1, 1, 1, 1, 1, 0);
+  check(2, 64, 32, 2, 64, 32, 0);  // whole tiles
+  check(3, 33, 65, 3, 40, 72, 0);  // and a channel more
+  check(2, 31, 3, 2, 72, 40, 0);   // tiles of nothing but padding
+  check(8, 1, 100, 8, 8, 104, 0);
+  check(4, 5, 35, 6, 5, 35, 0);  // taps of zeros behind ours
+  check(4, 35, 5, 6, 36, 8, 2);  // and before
 }
 
 }  // namespace

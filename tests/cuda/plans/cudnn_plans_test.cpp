@@ -1,9 +1,10 @@
-#include <cstdio>
-#include <optional>
-#include <vector>
+#include <algorithm>
+#include <iostream>
+#include <string>
+#include <utility>
 
 #include "cuda/plans/devices.hpp"
-#include "cuda/plans/study_convolutions.hpp"
+#include "cuda/plans/model_convolutions.hpp"
 #include "support/catch.hpp"
 #include "vid2vox/backend/cuda/conv3d_plan.cuh"
 
@@ -13,6 +14,7 @@ namespace {
 namespace conv3d = backend::cuda::conv3d;
 namespace cudnn = backend::cuda::cudnn;
 using backend::cuda::Conv3dParams;
+using conv3d::Product;
 
 /// VideoGPT's same padding.
 ops::Conv3dGeometry same(std::size_t batch, Extent3 in, int cin, int cout, Extent3 kernel,
@@ -34,117 +36,120 @@ struct Precision {
   NumberType type;
   bool tf32;
 };
-constexpr Precision kPrecisions[] = {{"fp32", NumberType::kFloat32, false},
+constexpr Precision kPrecisions[] = {{"bf16", NumberType::kBfloat16, false},
+                                     {"fp16", NumberType::kFloat16, false},
                                      {"tf32", NumberType::kFloat32, true},
-                                     {"bf16", NumberType::kBfloat16, false},
-                                     {"fp16", NumberType::kFloat16, false}};
-constexpr const char* kProducts[] = {"forward", "data gradient", "weight gradient"};
+                                     {"fp32", NumberType::kFloat32, false}};
+constexpr Product kProducts[] = {Product::kForward, Product::kDataGradient,
+                                 Product::kWeightGradient};
 
-/// The plan of a slice of the batch, and its samples.
-struct SlicePlan {
-  cudnn::Plan plan;
-  std::size_t samples;
-};
-SlicePlan slice_plan(const cudnn::Target& target, const Conv3dParams& p, conv3d::Product product) {
-  std::optional<cudnn::Plan> plan;
-  const auto plan_of = [&](const Conv3dParams& part) -> const cudnn::Plan& {
-    return plan.emplace(conv3d::make_conv3d_plan(target, part, product));
-  };
-  const std::size_t samples = conv3d::slice_of_batch(p, plan_of);
-  plan_of(conv3d::with_batch(p, samples));
-  return {*std::move(plan), samples};
+Conv3dParams params(const ops::Conv3dGeometry& geometry, const Precision& precision) {
+  Conv3dParams p;
+  p.geometry = geometry;
+  p.number_type = precision.type;
+  p.tf32 = precision.tf32;
+  return p;
 }
 
-std::vector<testing::StudyConvolution> cudnn_convolutions() {
-  auto list = testing::study_convolutions();
-  std::erase_if(list, [](const testing::StudyConvolution& one) {
-    return backend::cuda::detail::is_matrix_product(one.geometry);
-  });
-  return list;
+std::string name_of(Product product) {
+  return product == Product::kForward ? "y" : product == Product::kDataGradient ? "dx" : "dw";
 }
 
-bool is_padded_unequally(const ops::Conv3dGeometry& g) {
-  const auto unequal = [](int in, int out, int kernel, int stride, int before) {
-    return conv3d::pad_after(in, out, kernel, stride, before) != before;
-  };
-  return unequal(g.in.t, g.out.t, g.kernel.t, g.stride.t, g.pad.t) ||
-         unequal(g.in.h, g.out.h, g.kernel.h, g.stride.h, g.pad.h) ||
-         unequal(g.in.w, g.out.w, g.kernel.w, g.stride.w, g.pad.w);
+/// What the study's layers must get.
+void check_plan(const conv3d::BatchPlan& found, const Conv3dParams& p) {
+  const bool tensor_cores = p.number_type != NumberType::kFloat32 || p.tf32;
+  CHECK(found.plan.engine.exact_and_repeatable);
+  CHECK(found.plan.engine.tensor_cores == tensor_cores);
+  CHECK(found.plan.workspace_bytes <= backend::cuda::kConvolutionWorkspace);
+  CHECK(found.plan.engine.index != conv3d::kReferenceEngine);
+  if (found.samples() < p.geometry.batch) {
+    // A part still has a tile of 128 rows for each of an H100's processors, however it is cut.
+    constexpr std::size_t kRows = std::size_t{128} * 132;
+    CHECK(found.samples() * p.geometry.out.volume() >= kRows);
+  }
 }
 
-/// Both models' convolutions in every precision. `ctest -R cudnn_plans -V` prints the plans.
-void check_plans(const char* device, const std::string& json) {
-  const cudnn::Target target(json);
-  const auto list = cudnn_convolutions();
-  REQUIRE(list.size() > 20);
-  for (const auto& [product, geometry] : list) {
-    const auto number = static_cast<int>(product);
+/// Checks the plans of a model's convolutions, and prints for each: its engine, its workspace in
+/// MB, and the samples at a time.
+void check_model(const testing::ModelConvolutions& model, const char* device,
+                 const cudnn::Target& target, std::size_t batch) {
+  for (const auto& [product, sample] : model.products) {
+    auto geometry = sample;
+    geometry.batch = batch;
+    std::cout << "| " << device << " | " << model.model << " | "
+              << conv3d::describe(params(geometry, kPrecisions[0])) << " | " << name_of(product);
     for (const Precision& precision : kPrecisions) {
-      for (const std::size_t batch : {1, 8, 64}) {
-        Conv3dParams p;
-        p.geometry = geometry;
-        p.geometry.batch = batch;
-        p.number_type = precision.type;
-        p.tf32 = precision.tf32;
-        INFO(device << ", " << conv3d::describe(p) << ", " << precision.name << ", "
-                    << kProducts[number]);
-        const auto [plan, samples] = slice_plan(target, p, static_cast<conv3d::Product>(number));
-        const bool narrow = precision.type != NumberType::kFloat32 || precision.tf32;
-        CHECK(plan.workspace_bytes <= backend::cuda::kMostConvWorkspace);
-        // Without tensor cores cuDNN has nothing else where an axis is padded unequally.
-        CHECK((plan.engine != 0 || (!narrow && is_padded_unequally(geometry))));
-        CHECK(plan.tensor_cores == narrow);
-        std::printf("| %s | %s | %s | %s | %zu of %zu | %d | %.0f MB |\n", device, precision.name,
-                    kProducts[number], conv3d::describe(p).c_str(), samples, batch,
-                    static_cast<int>(plan.engine), static_cast<double>(plan.workspace_bytes) / 1e6);
+      const Conv3dParams p = params(geometry, precision);
+      INFO(device << ", " << conv3d::describe(p) << ", " << precision.name << ", "
+                  << name_of(product));
+      const auto found = conv3d::make_conv3d_plan(target, p, product);
+      check_plan(found, p);
+      constexpr std::size_t kMegabyte = 1'000'000;
+      std::cout << " | " << precision.name << ": " << found.plan.engine.index << ", "
+                << found.plan.workspace_bytes / kMegabyte << ", " << found.samples();
+    }
+    std::cout << " |\n";
+  }
+}
+
+TEST_CASE("the study's convolutions are those of the models' layers") {
+  for (const auto& model : testing::study_convolutions()) {
+    INFO(model.model);
+    CHECK_FALSE(model.weights.empty());
+    CHECK(model.walked_weights == model.weights);
+    CHECK_FALSE(model.products.empty());
+  }
+}
+
+TEST_CASE("every product of the study's convolutions has a fast plan with a bounded workspace") {
+  const std::pair<const char*, std::string> devices[] = {{"A100", testing::a100_json()},
+                                                         {"H100", testing::h100_json()},
+                                                         {"H200", testing::h200_json()}};
+  for (const auto& [device, json] : devices) {
+    const cudnn::Target target(json);
+    for (const auto& model : testing::study_convolutions()) {
+      for (const std::size_t batch : {std::size_t{1}, std::size_t{8}, std::size_t{64}}) {
+        check_model(model, device, target, batch);
       }
     }
   }
 }
 
-TEST_CASE("the study's convolutions run on tensor cores, within the workspace - A100") {
-  check_plans("A100", testing::a100_json());
-}
-TEST_CASE("the study's convolutions run on tensor cores, within the workspace - H100") {
-  check_plans("H100", testing::h100_json());
-}
-TEST_CASE("the study's convolutions run on tensor cores, within the workspace - H200") {
-  check_plans("H200", testing::h200_json());
-}
-
-TEST_CASE("cuDNN has a plan for a convolution without a round number") {
-  const cudnn::Target target(testing::h100_json());
-  for (const Precision& precision : kPrecisions) {
-    Conv3dParams p;
-    p.geometry = same(2, {3, 5, 7}, 3, 5, {3, 3, 3}, {1, 1, 1});
-    p.number_type = precision.type;
-    p.tf32 = precision.tf32;
-    for (const auto product : {conv3d::Product::kForward, conv3d::Product::kDataGradient,
-                               conv3d::Product::kWeightGradient}) {
-      INFO(precision.name << ", " << kProducts[static_cast<int>(product)]);
-      CHECK_NOTHROW(conv3d::make_conv3d_plan(target, p, product));
+TEST_CASE("cuDNN has a plan for sizes of which nothing is a round number") {
+  for (const std::string& json : {testing::a100_json(), testing::h100_json()}) {
+    const cudnn::Target target(json);
+    for (const Precision& precision : kPrecisions) {
+      const auto p = params(same(2, {3, 5, 7}, 3, 5, {3, 3, 3}, {1, 1, 1}), precision);
+      for (const Product product : kProducts) {
+        INFO(precision.name << ", " << name_of(product));
+        CHECK(conv3d::make_conv3d_plan(target, p, product).samples() == 2);
+      }
     }
   }
 }
 
-TEST_CASE("a batch is halved until its workspace fits, in multiples of eight samples") {
-  Conv3dParams p;
-  p.most_workspace = 100;
-  const auto slices = [&](std::size_t batch, std::size_t bytes_each) {
-    cudnn::Plan plan{{}, cudnn::Descriptor(CUDNN_BACKEND_TENSOR_DESCRIPTOR)};
-    return conv3d::slice_of_batch(conv3d::with_batch(p, batch),
-                                  [&](const Conv3dParams& part) -> const cudnn::Plan& {
-                                    plan.workspace_bytes = bytes_each * part.geometry.batch;
-                                    return plan;
-                                  });
-  };
-  CHECK(slices(64, 0) == 64);
-  CHECK(slices(64, 3) == 32);
-  CHECK(slices(50, 4) == 16);  // 50, 32, 16
-  CHECK(slices(20, 1000) == 8);
-  CHECK(slices(8, 1000) == 8);
-  CHECK(slices(1, 1000) == 1);
-  CHECK(slices(0, 1000) == 0);
+TEST_CASE("a batch is computed in parts where the workspace would be too large") {
+  const cudnn::Target target(testing::h100_json());
+  auto p = params(same(64, {8, 64, 64}, 240, 240, {4, 4, 4}, {2, 2, 2}), kPrecisions[2]);
+  const auto part = conv3d::make_conv3d_plan(target, p, Product::kForward);
+  CHECK(part.samples() < p.geometry.batch);
+  CHECK(part.plan.workspace_bytes <= p.most_workspace_bytes);
+  p.most_workspace_bytes = std::size_t{1} << 40U;
+  CHECK(conv3d::make_conv3d_plan(target, p, Product::kForward).samples() == p.geometry.batch);
+  // Not even one sample fits: tensor cores all the same.
+  p.most_workspace_bytes = 0;
+  const auto sample = conv3d::make_conv3d_plan(target, p, Product::kForward);
+  CHECK(sample.samples() == 1);
+  CHECK(sample.plan.engine.tensor_cores);
+}
+
+TEST_CASE("parts of a batch begin where cuDNN expects its tensors") {
+  auto p = params(same(64, {3, 5, 7}, 3, 5, {3, 3, 3}, {1, 1, 1}), kPrecisions[3]);
+  CHECK(conv3d::sample_bytes(p, p.geometry.in, 3) == 3 * 5 * 7 * 3 * sizeof(float));
+  CHECK(conv3d::smallest_part(p) == 4);
+  p.tf32 = true;  // channels become a multiple of four
+  CHECK(conv3d::sample_bytes(p, p.geometry.in, 3) == 3 * 5 * 7 * 4 * sizeof(float));
+  CHECK(conv3d::smallest_part(p) == 1);
 }
 
 TEST_CASE("a cuDNN that computes wrong convolutions is refused with the reason") {
@@ -166,7 +171,26 @@ TEST_CASE("channels are padded to whole vectors where tensor cores need it") {
 TEST_CASE("zeros behind the last element: what the last output reads, never fewer than none") {
   CHECK(conv3d::pad_after(8, 8, 4, 1, 2) == 1);  // kernel 4, stride 1: (2, 1)
   CHECK(conv3d::pad_after(8, 4, 4, 2, 1) == 1);
-  CHECK(conv3d::pad_after(9, 3, 2, 3, 0) == 0);  // the last input is read by nobody
+  CHECK(conv3d::pad_after(9, 3, 2, 3, 0) == 0);  // the last input is never read
+}
+
+TEST_CASE("even padding: taps of zeros where there are fewer zeros, and the same outputs") {
+  const auto check = [](const ops::Conv3dGeometry& g, int kernel) {
+    const auto [even, first_tap] = conv3d::evenly_padded(g);
+    CHECK(even.kernel == Extent3{kernel, g.kernel.h, g.kernel.w});
+    CHECK((even.out.t - 1) * even.stride.t + kernel == even.in.t + 2 * even.pad.t);
+    // Output o reads at our tap k what it read before: o * stride + k - pad.
+    CHECK(first_tap % (g.kernel.h * g.kernel.w) == 0);
+    CHECK(first_tap / (g.kernel.h * g.kernel.w) - even.pad.t == -g.pad.t);
+  };
+  auto g = same(1, {4, 32, 32}, 8, 8, {4, 4, 4}, {1, 2, 2});  // (2, 1)
+  check(g, 5);
+  g.pad.t = 1;  // (1, 2), of a transposed convolution
+  check(g, 5);
+  check(same(1, {4, 32, 32}, 8, 8, {4, 4, 4}, {2, 2, 2}), 4);  // (1, 1)
+  g = same(1, {9, 8, 8}, 8, 8, {2, 2, 2}, {3, 1, 1});
+  g.pad.t = 0;  // the last input is never read
+  check(g, 3);
 }
 
 TEST_CASE("what cuDNN cannot do is an error that names the convolution") {
@@ -175,7 +199,7 @@ TEST_CASE("what cuDNN cannot do is an error that names the convolution") {
   Conv3dParams p;
   p.geometry = same(1, {4, 4, 4}, 8, 8, {3, 3, 3}, {1, 1, 1});
   p.geometry.out = {2, 2, 2};  // fewer than this convolution gives
-  CHECK_THROWS_AS(conv3d::make_conv3d_plan(target, p, conv3d::Product::kForward), Error);
+  CHECK_THROWS_AS(conv3d::make_conv3d_plan(target, p, Product::kForward), Error);
 }
 
 }  // namespace

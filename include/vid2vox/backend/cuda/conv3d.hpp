@@ -13,10 +13,11 @@
 
 namespace vid2vox::backend::cuda {
 
-/// Most bytes that cuDNN may take beside the operands of a convolution. A batch that needs more is
-/// computed in slices: engines that first bring float32 inputs into another order need 2.3 GB for
-/// the study's largest layer at batch 64, beside operands of 2.5 GB.
-inline constexpr std::size_t kMostConvWorkspace = std::size_t{1} << 30U;
+/// Bytes that cuDNN may take beside a convolution's tensors. In 16 bits 16 MB do. In float32 and
+/// TF32 most engines copy activations to another layout: 65 to 80 MB for a sample of the study's
+/// largest layer (16 x 64 x 64, 240 channels), 5 GB for 64. Half a GiB holds four or more of these
+/// samples, whose 65,536 rows of outputs fill a GPU.
+inline constexpr std::size_t kConvolutionWorkspace = std::size_t{512} << 20U;
 
 /// One product of a convolution (see ops::Conv3dGeometry). Pointers are to `number_type` on the
 /// device; each launch function reads and writes those that it names.
@@ -31,7 +32,9 @@ struct Conv3dParams {
   void* y = nullptr;            // [batch, out, out_channels]
   void* dx = nullptr;           // [batch, in, in_channels]
   float* dw = nullptr;          // [kernel, in_channels, out_channels]
-  std::size_t most_workspace = kMostConvWorkspace;
+  // Where cuDNN would take more, it computes parts of the batch one after the other, as small as a
+  // sample (or four, see conv3d::smallest_part); what it then needs it gets.
+  std::size_t most_workspace_bytes = kConvolutionWorkspace;
 };
 
 /// y = x * w + bias.

@@ -1,7 +1,11 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -96,10 +100,22 @@ inline OperationNames operation_names(Product product) {
           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA};
 }
 
-/// A plan for one product. cuDNN has no engine that reads 16 bits and writes a float32 gradient of
-/// the weights: that of 16-bit inputs is summed in float32 and rounded once.
-inline cudnn::Plan make_conv3d_plan(const cudnn::Target& target, const Conv3dParams& p,
-                                    Product product) {
+/// Bytes of one sample of an activation as cuDNN sees it.
+inline std::size_t sample_bytes(const Conv3dParams& p, const Extent3& extent, int channels) {
+  return extent.volume() * size_of(p.number_type) *
+         static_cast<std::size_t>(padded_channels(channels, p.number_type, p.tf32));
+}
+
+/// Samples such that parts of the batch begin at addresses that cuDNN is promised.
+inline std::size_t smallest_part(const Conv3dParams& p) {
+  const auto& g = p.geometry;
+  const bool aligned = sample_bytes(p, g.in, g.in_channels) % cudnn::kAlignment == 0 &&
+                       sample_bytes(p, g.out, g.out_channels) % cudnn::kAlignment == 0;
+  return aligned ? 1 : cudnn::kAlignment / size_of(p.number_type);
+}
+
+/// The operation of one product, behind what it refers to.
+inline std::vector<cudnn::Descriptor> operation_of(const Conv3dParams& p, Product product) {
   const auto& g = p.geometry;
   const auto batch = static_cast<std::int64_t>(g.batch);
   const int in = padded_channels(g.in_channels, p.number_type, p.tf32);
@@ -119,30 +135,96 @@ inline cudnn::Plan make_conv3d_plan(const cudnn::Target& target, const Conv3dPar
   operation.set(names.alpha, CUDNN_TYPE_FLOAT, 1.0F);
   operation.set(names.beta, CUDNN_TYPE_FLOAT, 0.0F);
   parts.push_back(std::move(operation).finalized());
-  const bool tensor_cores = p.number_type != NumberType::kFloat32 || p.tf32;
-  return cudnn::make_plan(target, std::move(parts), {tensor_cores, p.most_workspace}, describe(p));
+  return parts;
 }
 
-/// The same product of another number of samples.
-inline Conv3dParams with_batch(Conv3dParams p, std::size_t batch) {
-  p.geometry.batch = batch;
-  return p;
-}
+/// cuDNN's reference engine for convolutions, far slower than all others.
+inline constexpr std::int64_t kReferenceEngine = 0;
 
-/// Slices of a batch begin at multiples of so many samples, and so of 16 bytes, whatever a sample
-/// takes.
-inline constexpr std::size_t kSliceStep = 8;
+/// A convolution as cuDNN computes it, maybe with taps of zeros besides ours.
+struct Form {
+  ops::Conv3dGeometry geometry;
+  int first_tap = 0;  // of ours
+};
 
-/// How many samples to compute at a time, so that the workspace keeps to p.most_workspace if
-/// kSliceStep samples do. plan_of: the plan of a product.
-template <class PlanOf>
-std::size_t slice_of_batch(const Conv3dParams& p, const PlanOf& plan_of) {
-  std::size_t slice = p.geometry.batch;
-  while (slice > kSliceStep && plan_of(with_batch(p, slice)).workspace_bytes > p.most_workspace) {
-    const std::size_t half = (slice + 1) / 2;
-    slice = (half + kSliceStep - 1) / kSliceStep * kSliceStep;
+/// With as many zeros before the axis of time as behind it: the kernel gets taps of zeros at the
+/// end where there are fewer.
+inline Form evenly_padded(const ops::Conv3dGeometry& g) {
+  // Negative where the last elements are read by no output.
+  const int after = (g.out.t - 1) * g.stride.t + g.kernel.t - g.in.t - g.pad.t;
+  const int more = std::abs(after - g.pad.t);
+  Form form{g};
+  form.geometry.kernel.t += more;
+  if (after > g.pad.t) {
+    form.geometry.pad.t = after;
+    form.first_tap = more * g.kernel.h * g.kernel.w;
   }
-  return slice;
+  return form;
+}
+
+/// A plan for form.geometry.batch samples at a time.
+struct BatchPlan {
+  Form form;
+  cudnn::Plan plan;
+
+  [[nodiscard]] std::size_t samples() const { return form.geometry.batch; }
+};
+
+/// The plan by engines that the rules allow, for as much of the form's batch as the workspace lets;
+/// for the smallest part of it whatever the workspace.
+inline std::optional<BatchPlan> find_batch_plan(const cudnn::Target& target, Conv3dParams p,
+                                                Product product, Form form,
+                                                cudnn::EngineRules rules) {
+  const auto find = [&](std::size_t samples, std::size_t most_workspace) {
+    form.geometry.batch = samples;
+    p.geometry = form.geometry;
+    rules.most_workspace_bytes = most_workspace;
+    std::optional<BatchPlan> found;
+    std::vector<cudnn::Descriptor> parts = operation_of(p, product);
+    const cudnnBackendDescriptor_t operation = parts.back().get();
+    auto plan = cudnn::find_plan(target, {std::move(parts), {operation}}, rules);
+    if (plan) found = BatchPlan{form, *std::move(plan)};
+    return found;
+  };
+  constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max();
+  const std::size_t step = smallest_part(p);
+  std::size_t samples = form.geometry.batch;
+  if (auto found = find(samples, p.most_workspace_bytes)) return found;
+  if (!find(samples, kUnlimited)) return std::nullopt;  // parts only save memory
+  for (;;) {
+    const std::size_t half = (samples + 1) / 2;
+    const std::size_t fewer = (half + step - 1) / step * step;
+    if (fewer >= samples) return find(samples, kUnlimited);
+    samples = fewer;
+    if (auto found = find(samples, p.most_workspace_bytes)) return found;
+  }
+}
+
+/// A plan for one product of the batch, or for a part of the batch where more would take more than
+/// p.most_workspace_bytes. In 16 bits and TF32 an engine that uses tensor cores, wherever there is
+/// one; the reference engine only where nothing else computes the product, not even with even
+/// padding. cuDNN has no engine that reads 16 bits and writes a float32 gradient of the weights:
+/// that of 16-bit inputs is summed in float32 and rounded once. Throws an Error where no engine
+/// computes the product.
+inline BatchPlan make_conv3d_plan(const cudnn::Target& target, const Conv3dParams& p,
+                                  Product product) {
+  using cudnn::EngineRules;
+  using cudnn::TensorCores;
+  const bool tensor_cores = p.number_type != NumberType::kFloat32 || p.tf32;
+  const EngineRules any{.tensor_cores =
+                            tensor_cores ? TensorCores::kAllowed : TensorCores::kForbidden};
+  EngineRules no_reference = any;
+  no_reference.excluded = kReferenceEngine;
+  EngineRules fast = no_reference;
+  if (tensor_cores) fast.tensor_cores = TensorCores::kRequired;
+  const Form as_it_is{p.geometry};
+  const Form even = evenly_padded(p.geometry);
+  const std::pair<EngineRules, Form> best_first[] = {
+      {fast, as_it_is}, {fast, even}, {no_reference, as_it_is}, {no_reference, even}};
+  for (const auto& [rules, form] : best_first) {
+    if (auto plan = find_batch_plan(target, p, product, form, rules)) return *std::move(plan);
+  }
+  return {as_it_is, cudnn::make_plan(target, operation_of(p, product), any, describe(p))};
 }
 
 }  // namespace vid2vox::backend::cuda::conv3d

@@ -9,9 +9,8 @@
 
 namespace vid2vox::backend::cuda {
 
-/// Another number of channels: to[row, c] = from[row, c] + bias[c], zero where from has no channel
-/// c. from: [rows, from_channels], to: [rows, to_channels]. The wider rows are whole vectors of 16
-/// bytes, and begin at one.
+/// Another number of channels: to[row, c] = from[row, c] + bias[c], where from has no channel c
+/// zero. from: [rows, from_channels], to: [rows, to_channels], in other memory.
 struct RepackChannelsParams {
   NumberType number_type = NumberType::kFloat32;
   std::int64_t rows = 0;
@@ -19,18 +18,20 @@ struct RepackChannelsParams {
   int from_channels = 0;
   void* to = nullptr;
   int to_channels = 0;
-  const float* bias = nullptr;  // [to_channels] or null; only where channels are dropped
+  const float* bias = nullptr;  // [to_channels] or null
 };
 
-/// A convolution's weights in our order, [taps, in, out], and in cuDNN's, [padded_out, taps,
-/// padded_in], where padding is zero.
+/// A convolution's weights in our order, [taps, in, out], and in cuDNN's, [padded_out, padded_taps,
+/// padded_in], where our first tap is tap first_tap and the rest is zero.
 struct RepackWeightsParams {
   NumberType number_type = NumberType::kFloat32;  // of cuDNN's; of ours for launch_repack_weights
   int taps = 0;
   int in = 0;
   int out = 0;
+  int padded_taps = 0;
   int padded_in = 0;
   int padded_out = 0;
+  int first_tap = 0;
   const void* from = nullptr;
   void* to = nullptr;
 };

@@ -9,159 +9,151 @@
 
 namespace vid2vox::backend::cuda::conv3d {
 
-// --- Channels ----------------------------------------------------------------------------------
+inline constexpr int kRepackThreads = 256;
 
-/// The packs of 16 bytes of rows of `packs`, as a thread of the grid passes them: divided once, at
-/// the start.
-class PackWalk {
- public:
-  __device__ explicit PackWalk(int packs) : packs_(packs) {
-    const auto first = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-    const auto step = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
-    row_ = first / packs;
-    pack_ = static_cast<int>(first % packs);
-    row_step_ = step / packs;
-    pack_step_ = static_cast<int>(step % packs);
-  }
-  __device__ void advance() {
-    row_ += row_step_;
-    pack_ += pack_step_;
-    if (pack_ < packs_) return;
-    pack_ -= packs_;
-    ++row_;
-  }
-  [[nodiscard]] __device__ std::int64_t row() const { return row_; }
-  [[nodiscard]] __device__ int pack() const { return pack_; }
-
- private:
-  int packs_;
-  std::int64_t row_;
-  int pack_;
-  std::int64_t row_step_;
-  int pack_step_;
+/// How a block shares out rows of which one takes `packs` accesses of 16 bytes: a thread stays in
+/// its columns, so that its bias is read once and its place in a row is found once.
+struct RowShare {
+  int packs;    // of the wider of the two rows
+  int width;    // threads of one row
+  int at_once;  // rows of a block under way at a time
 };
 
-/// A thread writes packs of the padded rows.
+__host__ __device__ constexpr RowShare share_rows(int channels, int pack) {
+  const int packs = (channels + pack - 1) / pack;
+  const int width = packs < kRepackThreads ? packs : kRepackThreads;
+  return {packs, width, kRepackThreads / width};
+}
+
+/// How many of the `pack` channels from `first` a row of `channels` has.
+__device__ __forceinline__ int channels_from(int first, int channels, int pack) {
+  const int left = channels - first;
+  if (left <= 0) return 0;
+  return left < pack ? left : pack;
+}
+
 template <class T>
-__global__ void pad_channels_kernel(RepackChannelsParams p) {
+__global__ void __launch_bounds__(kRepackThreads) repack_channels_kernel(RepackChannelsParams p) {
   constexpr int kPack = pointwise::kPackSize<T>;
-  const int packs = p.to_channels / kPack;
-  const T* const from = static_cast<const T*>(p.from);
-  T* const to = static_cast<T*>(p.to);
-  for (PackWalk at(packs); at.row() < p.rows; at.advance()) {
-    pointwise::Pack<T> pack{};
+  const T* from = static_cast<const T*>(p.from);
+  T* to = static_cast<T*>(p.to);
+  const bool from_aligned = p.from_channels % kPack == 0 && pointwise::is_aligned(from);
+  const bool to_aligned = p.to_channels % kPack == 0 && pointwise::is_aligned(to);
+  const int wider = p.from_channels > p.to_channels ? p.from_channels : p.to_channels;
+  const RowShare share = share_rows(wider, kPack);
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread >= share.width * share.at_once) return;
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * share.at_once;
+  const std::int64_t first_row =
+      static_cast<std::int64_t>(blockIdx.x) * share.at_once + thread / share.width;
+  for (int pack = thread % share.width; pack < share.packs; pack += share.width) {
+    const int channel = pack * kPack;
+    const int read = channels_from(channel, p.from_channels, kPack);
+    const int written = channels_from(channel, p.to_channels, kPack);
+    float bias[kPack];
 #pragma unroll
     for (int i = 0; i < kPack; ++i) {
-      const int channel = at.pack() * kPack + i;
-      if (channel < p.from_channels) {
-        pack.value[i] = simt::to_float(from[at.row() * p.from_channels + channel]);
+      bias[i] = p.bias != nullptr && i < written ? p.bias[channel + i] : 0.0F;
+    }
+    for (std::int64_t row = first_row; row < p.rows; row += step) {
+      pointwise::Pack<T> values =
+          pointwise::load_pack(from + row * p.from_channels + channel, read, from_aligned);
+      if (p.bias != nullptr) {  // else -0 stays as it is
+#pragma unroll
+        for (int i = 0; i < kPack; ++i) values.value[i] += bias[i];
       }
-    }
-    simt::store_16(to + (at.row() * packs + at.pack()) * kPack, pointwise::pack_bits<T>(pack));
-  }
-}
-
-/// A thread reads packs of the padded rows.
-template <class T>
-__global__ void unpad_channels_kernel(RepackChannelsParams p) {
-  constexpr int kPack = pointwise::kPackSize<T>;
-  const int packs = p.from_channels / kPack;
-  const T* const from = static_cast<const T*>(p.from);
-  T* const to = static_cast<T*>(p.to);
-  for (PackWalk at(packs); at.row() < p.rows; at.advance()) {
-    const auto pack =
-        pointwise::unpack<T>(simt::load_16(from + (at.row() * packs + at.pack()) * kPack));
-#pragma unroll
-    for (int i = 0; i < kPack; ++i) {
-      const int channel = at.pack() * kPack + i;
-      if (channel >= p.to_channels) continue;
-      const float bias = p.bias == nullptr ? 0.0F : p.bias[channel];
-      to[at.row() * p.to_channels + channel] = simt::from_float<T>(pack.value[i] + bias);
+      pointwise::store_pack(to + row * p.to_channels + channel, values, written, to_aligned);
     }
   }
 }
 
-// --- Weights -----------------------------------------------------------------------------------
+// Weights: a block transposes one tile of one tap's [in, out] in shared memory, so that both sides
+// are read and written along their rows.
 
-/// Threads of a block that transposes a tile of one tap's [in, out] matrix through shared memory,
-/// so that both sides are accessed in their own order.
 inline constexpr int kTile = 32;
-inline constexpr int kTileRows = 8;
-inline constexpr int kTileThreads = kTile * kTileRows;
-inline constexpr int kTilePitch = kTile + 1;  // lanes that read a column find 32 banks
+inline constexpr int kTileRows = kRepackThreads / kTile;  // of a tile under way at a time
+inline constexpr int kTilePitch = kTile + 1;  // a column's elements are in 32 different banks
 
-VID2VOX_HOST_DEVICE constexpr int tiles(int channels) { return (channels + kTile - 1) / kTile; }
-
-/// The block's tile.
-struct WeightTile {
-  int tap;
-  int in;   // its first input channel
-  int out;  // its first output channel
-  int lane = static_cast<int>(threadIdx.x) % kTile;
-  int row = static_cast<int>(threadIdx.x) / kTile;
-
-  __device__ explicit WeightTile(const RepackWeightsParams& p) {
-    const int out_tiles = tiles(p.padded_out);
-    const int in_tiles = tiles(p.padded_in);
-    const auto block = static_cast<int>(blockIdx.x);
-    out = block % out_tiles * kTile;
-    in = block / out_tiles % in_tiles * kTile;
-    tap = block / out_tiles / in_tiles;
-  }
+/// The tap and the first channels of a block's tile.
+struct WeightsTile {
+  int tap, in, out;
 };
 
-/// Place of a weight in our order, and in cuDNN's.
-__device__ __forceinline__ std::int64_t our_place(const RepackWeightsParams& p, int tap, int in,
+__device__ __forceinline__ WeightsTile tile_of_block(const RepackWeightsParams& p) {
+  const unsigned in_tiles = (static_cast<unsigned>(p.padded_in) + kTile - 1) / kTile;
+  const unsigned out_tiles = (static_cast<unsigned>(p.padded_out) + kTile - 1) / kTile;
+  const unsigned row = blockIdx.x / in_tiles;
+  return {static_cast<int>(row / out_tiles), static_cast<int>(blockIdx.x % in_tiles) * kTile,
+          static_cast<int>(row % out_tiles) * kTile};
+}
+
+/// Element [tap, in, out] of our weights.
+__device__ __forceinline__ std::int64_t our_index(const RepackWeightsParams& p, int tap, int in,
                                                   int out) {
   return (static_cast<std::int64_t>(tap) * p.in + in) * p.out + out;
 }
-__device__ __forceinline__ std::int64_t cudnn_place(const RepackWeightsParams& p, int tap, int in,
+/// The same element, of cuDNN's.
+__device__ __forceinline__ std::int64_t their_index(const RepackWeightsParams& p, int tap, int in,
                                                     int out) {
-  return (static_cast<std::int64_t>(out) * p.taps + tap) * p.padded_in + in;
+  return (static_cast<std::int64_t>(out) * p.padded_taps + p.first_tap + tap) * p.padded_in + in;
 }
 
 template <class T>
-__global__ void __launch_bounds__(kTileThreads) repack_weights_kernel(RepackWeightsParams p) {
-  VID2VOX_SHARED(float, tile, kTile* kTilePitch);  // [in, out]
-  const WeightTile at(p);
-  const T* const from = static_cast<const T*>(p.from);
-  T* const to = static_cast<T*>(p.to);
-  for (int row = at.row; row < kTile; row += kTileRows) {
-    const int in = at.in + row;
-    const int out = at.out + at.lane;
-    const bool inside = in < p.in && out < p.out;
-    tile[row * kTilePitch + at.lane] =
-        inside ? simt::to_float(from[our_place(p, at.tap, in, out)]) : 0.0F;
+__global__ void __launch_bounds__(kRepackThreads) repack_weights_kernel(RepackWeightsParams p) {
+  VID2VOX_SHARED(T, tile, kTile * kTilePitch);
+  const T* from = static_cast<const T*>(p.from);
+  T* to = static_cast<T*>(p.to);
+  WeightsTile at = tile_of_block(p);
+  at.tap -= p.first_tap;  // as ours count, from -first_tap on
+  const int lane = static_cast<int>(threadIdx.x) % kTile;
+  const int first = static_cast<int>(threadIdx.x) / kTile;
+#pragma unroll
+  for (int step = 0; step < kTile; step += kTileRows) {
+    const int i = first + step;
+    const int in = at.in + i;
+    const int out = at.out + lane;
+    const bool inside = at.tap >= 0 && at.tap < p.taps && in < p.in && out < p.out;
+    tile[i * kTilePitch + lane] =
+        inside ? from[our_index(p, at.tap, in, out)] : simt::from_float<T>(0.0F);
   }
   __syncthreads();
-  for (int row = at.row; row < kTile; row += kTileRows) {
-    const int in = at.in + at.lane;
-    const int out = at.out + row;
-    if (in >= p.padded_in || out >= p.padded_out) continue;
-    to[cudnn_place(p, at.tap, in, out)] = simt::from_float<T>(tile[at.lane * kTilePitch + row]);
+#pragma unroll
+  for (int step = 0; step < kTile; step += kTileRows) {
+    const int i = first + step;
+    const int in = at.in + lane;
+    const int out = at.out + i;
+    if (in < p.padded_in && out < p.padded_out) {
+      to[their_index(p, at.tap, in, out)] = tile[lane * kTilePitch + i];
+    }
   }
 }
 
 template <class T>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kRepackThreads)
     add_repacked_gradient_kernel(RepackWeightsParams p) {
-  VID2VOX_SHARED(float, tile, kTile* kTilePitch);  // [out, in]
-  const WeightTile at(p);
-  const T* const from = static_cast<const T*>(p.from);
-  float* const to = static_cast<float*>(p.to);
-  for (int row = at.row; row < kTile; row += kTileRows) {
-    const int in = at.in + at.lane;
-    const int out = at.out + row;
-    const bool inside = in < p.in && out < p.out;
-    tile[row * kTilePitch + at.lane] =
-        inside ? simt::to_float(from[cudnn_place(p, at.tap, in, out)]) : 0.0F;
+  VID2VOX_SHARED(T, tile, kTile * kTilePitch);
+  const T* from = static_cast<const T*>(p.from);
+  float* to = static_cast<float*>(p.to);
+  const WeightsTile at = tile_of_block(p);
+  const int lane = static_cast<int>(threadIdx.x) % kTile;
+  const int first = static_cast<int>(threadIdx.x) / kTile;
+#pragma unroll
+  for (int step = 0; step < kTile; step += kTileRows) {
+    const int i = first + step;
+    const int in = at.in + lane;
+    const int out = at.out + i;
+    if (in < p.in && out < p.out) {
+      tile[i * kTilePitch + lane] = from[their_index(p, at.tap, in, out)];
+    }
   }
   __syncthreads();
-  for (int row = at.row; row < kTile; row += kTileRows) {
-    const int in = at.in + row;
-    const int out = at.out + at.lane;
+#pragma unroll
+  for (int step = 0; step < kTile; step += kTileRows) {
+    const int i = first + step;
+    const int in = at.in + i;
+    const int out = at.out + lane;
     if (in < p.in && out < p.out) {
-      to[our_place(p, at.tap, in, out)] += tile[at.lane * kTilePitch + row];
+      to[our_index(p, at.tap, in, out)] += simt::to_float(tile[lane * kTilePitch + i]);
     }
   }
 }

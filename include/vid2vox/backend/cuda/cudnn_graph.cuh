@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -294,11 +295,21 @@ class GraphBuilder {
   std::int64_t next_id_ = 1000;  // beyond those that a caller binds
 };
 
-/// Which engines a plan may use.
+/// What cuDNN says about an engine.
+struct Engine {
+  std::int64_t index = 0;            // its number among the engines for one kind of operation
+  bool tensor_cores = false;         // of float32 inputs: rounds them to TF32
+  bool converts_inputs = false;      // to a smaller type
+  bool exact_and_repeatable = true;  // float32 sums, no transformation, the same bits in every run
+};
+
+enum class TensorCores : std::uint8_t { kForbidden, kAllowed, kRequired };
+
+/// Which engines a plan may use. Only those that are exact and repeatable in any case.
 struct EngineRules {
-  bool tensor_cores = true;  // of float32 inputs: rounds them to TF32
-  /// Bytes beside the operands, wherever an engine as good does with that.
-  std::size_t most_workspace = SIZE_MAX;
+  TensorCores tensor_cores = TensorCores::kAllowed;
+  std::optional<std::int64_t> excluded = std::nullopt;  // an engine's index
+  std::size_t most_workspace_bytes = std::numeric_limits<std::size_t>::max();
 };
 
 /// A way to compute one operation, ready to run any number of times, from any thread.
@@ -306,38 +317,47 @@ struct Plan {
   std::vector<Descriptor> parts;  // what the plan refers to
   Descriptor plan;
   std::size_t workspace_bytes = 0;
-  std::int64_t engine = 0;
-  bool tensor_cores = false;  // cuDNN's note
+  Engine engine;
 };
 
 namespace detail {
 
-/// What cuDNN notes of an engine's numbers.
-class EngineNotes {
- public:
-  explicit EngineNotes(const Descriptor& engine) {
-    check(cudnnBackendGetAttribute(engine.get(), CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
-                                   CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT,
-                                   &count_, notes_.data()),
-          "cudnnBackendGetAttribute of an engine's notes");
-  }
-  [[nodiscard]] bool has(cudnnBackendNumericalNote_t note) const {
-    return std::find(notes_.begin(), notes_.begin() + count_, note) != notes_.begin() + count_;
-  }
-  [[nodiscard]] bool tensor_cores() const { return has(CUDNN_NUMERICAL_NOTE_TENSOR_CORE); }
-  /// Results must be the same in every run, with float32 sums and without a transformation's loss.
-  [[nodiscard]] bool allowed(const EngineRules& rules) const {
-    const bool rounds_inputs = tensor_cores() || has(CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS);
-    return !has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC) &&
-           !has(CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION) &&
-           !has(CUDNN_NUMERICAL_NOTE_WINOGRAD) && !has(CUDNN_NUMERICAL_NOTE_FFT) &&
-           (rules.tensor_cores || !rounds_inputs);
-  }
+inline Engine engine_of(const Descriptor& configuration) {
+  Descriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
+  cudnnBackendDescriptor_t raw = engine.get();
+  std::int64_t count = 0;
+  check(cudnnBackendGetAttribute(configuration.get(), CUDNN_ATTR_ENGINECFG_ENGINE,
+                                 CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &count, &raw),
+        "cudnnBackendGetAttribute of an engine");
+  std::array<cudnnBackendNumericalNote_t, CUDNN_NUMERICAL_NOTE_TYPE_COUNT> notes{};
+  check(cudnnBackendGetAttribute(engine.get(), CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
+                                 CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT, &count,
+                                 notes.data()),
+        "cudnnBackendGetAttribute of an engine's notes");
+  const auto has = [&](cudnnBackendNumericalNote_t note) {
+    return std::find(notes.begin(), notes.begin() + count, note) != notes.begin() + count;
+  };
+  return {.index = engine.integer(CUDNN_ATTR_ENGINE_GLOBAL_INDEX),
+          .tensor_cores = has(CUDNN_NUMERICAL_NOTE_TENSOR_CORE),
+          .converts_inputs = has(CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS),
+          .exact_and_repeatable = !has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC) &&
+                                  !has(CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION) &&
+                                  !has(CUDNN_NUMERICAL_NOTE_WINOGRAD) &&
+                                  !has(CUDNN_NUMERICAL_NOTE_FFT)};
+}
 
- private:
-  std::array<cudnnBackendNumericalNote_t, CUDNN_NUMERICAL_NOTE_TYPE_COUNT> notes_{};
-  std::int64_t count_ = 0;
-};
+inline bool allowed(const Engine& engine, const EngineRules& rules) {
+  if (!engine.exact_and_repeatable || engine.index == rules.excluded) return false;
+  switch (rules.tensor_cores) {
+    case TensorCores::kForbidden:
+      return !engine.tensor_cores && !engine.converts_inputs;
+    case TensorCores::kRequired:
+      return engine.tensor_cores;
+    case TensorCores::kAllowed:
+      break;
+  }
+  return true;
+}
 
 /// The engine configurations that a heuristic proposes, best first.
 inline std::vector<Descriptor> propose(const Target& target, const Descriptor& graph,
@@ -363,56 +383,10 @@ inline std::vector<Descriptor> propose(const Target& target, const Descriptor& g
   return configurations;
 }
 
-inline Descriptor engine_of(const Descriptor& configuration) {
-  Descriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
-  cudnnBackendDescriptor_t raw = engine.get();
-  std::int64_t count = 0;
-  check(cudnnBackendGetAttribute(configuration.get(), CUDNN_ATTR_ENGINECFG_ENGINE,
-                                 CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &count, &raw),
-        "cudnnBackendGetAttribute of an engine");
-  return engine;
-}
-
-/// A proposal that the rules allow.
-struct Candidate {
-  Descriptor configuration;
-  std::int64_t engine;
-  bool tensor_cores;
-
-  /// Less is better; among equals the earlier proposal. Engine 0 is the plain implementation that
-  /// computes everything, slowly.
-  [[nodiscard]] int rank(const EngineRules& rules) const {
-    constexpr int kPlain = 2;
-    return (engine == 0 ? kPlain : 0) + (rules.tensor_cores && !tensor_cores ? 1 : 0);
-  }
-};
-
-/// What the heuristics propose and the rules allow, best first. Mode A is a quick guess that knows
-/// nothing for some shapes (16-bit convolutions with kernels of 4 x 4 x 4 on sm_90), mode B a model
-/// of the engines' times, and FALLBACK what works without regard to speed.
-inline std::vector<Candidate> candidates(const Target& target, const Descriptor& graph,
-                                         const EngineRules& rules) {
-  std::vector<Candidate> result;
-  for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
-    for (Descriptor& configuration : propose(target, graph, mode)) {
-      const Descriptor engine = engine_of(configuration);
-      const EngineNotes notes(engine);
-      if (!notes.allowed(rules)) continue;
-      result.push_back({std::move(configuration), engine.integer(CUDNN_ATTR_ENGINE_GLOBAL_INDEX),
-                        notes.tensor_cores()});
-    }
-  }
-  std::stable_sort(result.begin(), result.end(), [&](const Candidate& a, const Candidate& b) {
-    return a.rank(rules) < b.rank(rules);
-  });
-  return result;
-}
-
 }  // namespace detail
 
-/// The best proposal (see detail::candidates) that can be made into a plan; among equally good ones
-/// the first that keeps to the rules' workspace, else the one that takes least. Nothing where there
-/// is none.
+/// The first proposal that the rules allow and that can be made into a plan; nothing where there is
+/// none. Asks heuristic A, then B, which knows engines that A does not, then the fallback list.
 inline std::optional<Plan> find_plan(const Target& target, Operations graph_of,
                                      const EngineRules& rules) {
   auto& [parts, operations] = graph_of;
@@ -421,26 +395,22 @@ inline std::optional<Plan> find_plan(const Target& target, Operations graph_of,
   graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
             static_cast<std::int64_t>(operations.size()), operations.data());
   parts.push_back(std::move(graph).finalized());
-  std::optional<Plan> best;
-  int best_rank = 0;
-  for (auto& candidate : detail::candidates(target, parts.back(), rules)) {
-    if (best && candidate.rank(rules) > best_rank) break;
-    Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-    plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, candidate.configuration);
-    target.set_plan(plan);
-    if (plan.try_finalize() != CUDNN_STATUS_SUCCESS) continue;
-    const auto bytes =
-        static_cast<std::size_t>(plan.integer(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
-    if (best && bytes >= best->workspace_bytes) continue;
-    best_rank = candidate.rank(rules);
-    best = Plan{{}, std::move(plan), bytes, candidate.engine, candidate.tensor_cores};
-    best->parts.push_back(std::move(candidate.configuration));
-    if (bytes <= rules.most_workspace) break;
+  for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
+    for (Descriptor& configuration : detail::propose(target, parts.back(), mode)) {
+      const Engine engine = detail::engine_of(configuration);
+      if (!detail::allowed(engine, rules)) continue;
+      Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+      plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
+      target.set_plan(plan);
+      if (plan.try_finalize() != CUDNN_STATUS_SUCCESS) continue;
+      const auto bytes =
+          static_cast<std::size_t>(plan.integer(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
+      if (bytes > rules.most_workspace_bytes) continue;
+      parts.push_back(std::move(configuration));
+      return Plan{std::move(parts), std::move(plan), bytes, engine};
+    }
   }
-  if (best) {
-    for (Descriptor& part : parts) best->parts.push_back(std::move(part));
-  }
-  return best;
+  return std::nullopt;
 }
 
 /// The plan of one operation, the last of `parts`; the others are what it refers to. `what` names
@@ -487,12 +457,12 @@ inline void run(cudnnHandle_t handle, const Plan& plan, const std::vector<Bindin
 
 /// Plans by what they depend on, each made at first use. For static objects that are never
 /// destroyed: at the end of a program cuDNN may be gone before them.
-template <class Key>
+template <class Key, class Value = Plan>
 class PlanCache {
  public:
-  /// What `make` gave the first time: an optional plan. A null pointer where it gave none.
+  /// What `make` gave the first time: an optional value. A null pointer where it gave none.
   template <class Make>
-  const Plan* get(const Key& key, const Make& make) {
+  const Value* get(const Key& key, const Make& make) {
     const std::scoped_lock lock(mutex_);
     auto place = plans_.find(key);
     if (place == plans_.end()) place = plans_.emplace(key, make()).first;
@@ -501,7 +471,7 @@ class PlanCache {
 
  private:
   std::mutex mutex_;
-  std::map<Key, std::optional<Plan>> plans_;
+  std::map<Key, std::optional<Value>> plans_;
 };
 
 /// This thread's handle for the current device, set to a stream. Never destroyed: at the end of a
