@@ -73,12 +73,12 @@ find_libraries() {
 }
 # note_library NAME PATH
 note_library() {
-  from="the loader's path"
+  found_in="the loader's path"
   listed=$(grep -F "${2%/*}	" "$work/candidates.tsv" | head -n 1 | cut -f 2)
   case ":${LD_LIBRARY_PATH:-}:" in *":${2%/*}:"*) listed="" ;; esac
-  case ":$library_path:" in *":${2%/*}:"*) from=${listed:-$from} ;; esac
-  case "$2" in "$work/pack/"*) from="the pack" ;; esac
-  printf '%s\t%s\t%s\n' "$1" "$(readlink -f "$2")" "$from" >>"$work/libraries.tsv"
+  case ":$library_path:" in *":${2%/*}:"*) found_in=${listed:-$found_in} ;; esac
+  case "$2" in "$work/pack/"*) found_in="the pack" ;; esac
+  printf '%s\t%s\t%s\n' "$1" "$(readlink -f "$2")" "$found_in" >>"$work/libraries.tsv"
 }
 # cuDNN loads NVRTC by name for engines that it compiles at run time; no program is linked with it.
 find_compiler_library() {
@@ -105,8 +105,8 @@ find_compiler_library() {
 }
 
 print_libraries() {
-  while IFS='	' read -r name path from; do
-    printf '   %-22s %s (%s)\n' "$name" "$path" "$from"
+  while IFS='	' read -r name path found_in; do
+    printf '   %-22s %s (%s)\n' "$name" "$path" "$found_in"
   done <"$work/libraries.tsv"
   while read -r name; do
     cat <<TEXT

@@ -35,11 +35,12 @@ mount -t overlay none -o "lowerdir=/usr,upperdir=$overlay/upper,workdir=$overlay
   skip "an overlay of /usr is not permitted here"
 
 # What `run` installs, but for what the library, its tests and its benchmarks need.
-needed="g++ cmake ninja-build pkg-config libeigen3-dev libxtensor-dev nlohmann-json3-dev catch2"
+needed="g++ cmake ninja-build pkg-config libeigen3-dev libxtensor-dev nlohmann-json3-dev catch2
+  libbenchmark-dev"
 installed=$(sed -n '/^build_packages="/,/"$/p' "$source/run" | tr -d '"' | sed 's/^build_packages=//')
 hidden=""
 for package in $installed; do
-  case " $needed " in *" $package "*) ;; *) hidden="$hidden $package" ;; esac
+  case " $(echo $needed) " in *" $package "*) ;; *) hidden="$hidden $package" ;; esac
 done
 for package in libnifti2-dev libexpat1-dev libhdf5-dev libcli11-dev; do
   case " $hidden " in *" $package "*) ;; *) fail "$package is not among the hidden:$hidden" ;; esac
