@@ -64,14 +64,11 @@ inline Json test_cases(const std::string& program, const std::string& xml) {
   for (auto at = xml.find(start); at != std::string::npos;) {
     const auto next = xml.find(start, at + 1);
     const std::string text = xml.substr(at, next == std::string::npos ? next : next - at);
-    const auto tag_at = [&](std::size_t from) {
-      return text.substr(from, text.find('>', from) - from);
-    };
-    Json entry{{"program", program}, {"name", attribute(tag_at(0), "name")}};
+    Json entry{{"program", program}, {"name", attribute(text, "name")}};
     const auto result = text.find("<OverallResult ");
     std::string outcome = "cut";
     if (result != std::string::npos) {
-      const std::string tag = tag_at(result);
+      const std::string tag = text.substr(result);
       const bool passed = attribute(tag, "success") == "true";
       const bool skipped = text.find("[skipped]", result) != std::string::npos;
       outcome = !passed ? "failed" : skipped ? "skipped" : "passed";

@@ -58,6 +58,9 @@ expect_success() { # expect_success LOG COMMAND...
 }
 cd "$source"
 expect_success minimal.log cmake --preset minimal -B "$folder/minimal"
+components=$(grep -A 2 '^//Components\{0,1\} ' "$folder/minimal/CMakeCache.txt" | grep '^VID2VOX_')
+[ "$(echo "$components" | wc -l)" -ge 8 ] || fail "the components' options are only: $components"
+! echo "$components" | grep -v '=OFF$' || fail "VID2VOX_COMPONENTS=OFF leaves these on"
 # Without it the preset cannot be configured here, so its switch is what makes it succeed.
 if cmake --preset minimal -B "$folder/control" -DVID2VOX_NIFTI=ON >"$folder/control.log" 2>&1; then
   fail "NIFTI was found: nothing is hidden here"
