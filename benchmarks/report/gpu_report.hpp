@@ -99,7 +99,7 @@ inline Json test_results(const fs::path& folder) {
   return result;
 }
 
-/// One run of compute-sanitizer: what its log says, where it ended by itself.
+/// One run of compute-sanitizer: what its log shows, where it ended by itself.
 inline Json sanitizer_result(const std::string& program, const std::string& tool,
                              const std::string& status, const std::string& log) {
   static const std::regex kErrors(R"(ERROR SUMMARY: (\d+) error)");

@@ -75,8 +75,9 @@ TEXT
 chmod +x "$root/bin/with-wheels" "$root/bin/without-wheels"
 cp -r "$pack/." "$root/pack/"
 # kit OPTION...: what the bare machine does
+variable=NONE=
 kit() {
-  chroot "$root" /bin/env -i PATH=/bin /bin/sh /pack/gpu_kit --out /out "$@" >"$folder/out.txt" 2>&1
+  chroot "$root" /bin/env -i PATH=/bin "$variable" /bin/sh /pack/gpu_kit --out /out "$@" >"$folder/out.txt" 2>&1
 }
 report=$root/out/report.json
 
@@ -112,4 +113,14 @@ grep -q 'libcublasLt.so.[0-9]* was not found in the loader' "$folder/out.txt" ||
   { cat "$folder/out.txt" >&2 && fail "no message"; }
 grep -q '"status": "no_start"' "$report" || fail "no program missed a library"
 grep -q '"status": "no_device"' "$report" || fail "no program started"
+
+# The other places: a toolkit, and the loader's own path.
+mkdir -p "$root/usr/local/cuda/lib64"
+mount --bind "$cuda_libraries" "$root/usr/local/cuda/lib64"
+kit --python without-wheels --dry-run --only ceilings || fail "it did not find the toolkit"
+grep -q '"found_in": "the toolkit"' "$report" || fail "the toolkit was not used"
+variable=LD_LIBRARY_PATH=$site/nvidia/cu13/lib:$site/nvidia/cudnn/lib
+kit --python without-wheels --dry-run --only ceilings || fail "LD_LIBRARY_PATH was not kept"
+! grep -q '"found_in": "the toolkit"' "$report" || fail "the loader has them without the toolkit"
+grep -q "\"found_in\": \"the loader's path\"" "$report" || fail "the loader's path was not used"
 echo "$started programs started in a bare root folder; a dry run takes $took s"

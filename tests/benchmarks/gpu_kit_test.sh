@@ -15,7 +15,7 @@ fail() {
 expect() { # expect TEXT FILE
   grep -q -e "$1" "$2" || { cat "$2" >&2; fail "no '$1' in $2"; }
 }
-program() { # program PATH: a stand-in that does what standard input says
+program() { # program PATH: a stand-in whose body is on standard input
   { echo '#!/bin/sh'; cat; } >"$folder/$1"
   chmod +x "$folder/$1"
 }
@@ -152,7 +152,8 @@ until [ -e "$report" ] && grep -q '"outcome": "passed"' "$report"; do
 done
 kill -9 $killed
 wait $killed 2>/dev/null || true
-kill "$(cat "$TMPDIR"/*/pid)" # the program, which outlives the kit
+# The program outlives the kit, if it had begun.
+kill "$(cat "$TMPDIR"/*/pid)" 2>/dev/null || true
 ended test_cuda_axial_attention ok
 ended test_cuda_codebook not_reached
 ended bench_cuda_ceilings not_reached
@@ -169,7 +170,7 @@ expect 'no GPU here: no device: this is a stand-in' "$folder/kit.log"
 kit --dry-run || fail "$(cat "$folder/kit.log")"
 ended bench_cuda_ceilings no_device
 
-# What cannot be asked for.
+# Options that are refused.
 if kit --only smok; then fail "it took an unknown part"; fi
 expect "'smok' is none of smoke ceilings" "$folder/kit.log"
 if kit --budget 5m; then fail "it took a budget that is not a number"; fi
