@@ -1,10 +1,6 @@
 # Makes VID2VOX_CUDA ON or OFF. AUTO is ON for our own build where a toolkit, cuDNN and a compiler are
 # there; a parent project asks for it, because compiling the kernels takes minutes.
 
-set(VID2VOX_CUDA AUTO CACHE STRING
-    "Components vid2vox::cuda, vid2vox::cuda_kernels: the CUDA backend (AUTO, ON, OFF)")
-set_property(CACHE VID2VOX_CUDA PROPERTY STRINGS AUTO ON OFF)
-
 set(vid2vox_cuda_request ${VID2VOX_CUDA})
 if(vid2vox_cuda_request STREQUAL "AUTO" AND NOT PROJECT_IS_TOP_LEVEL)
   set(vid2vox_cuda_request OFF)

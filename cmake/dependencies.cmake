@@ -1,14 +1,14 @@
 # Finds what the library and its components need. Shared by the build and by the installed package
 # (vid2voxConfig.cmake), so both ask for the same things.
 #
-# in:  vid2vox_needs                 which of openmp, video, hdf5, arrays, report, nifti, onednn,
-#                                    lapack, cuda are wanted
+# in:  vid2vox_needs                 the optional components that are wanted (cmake/components.cmake),
+#                                    and openmp
 #      vid2vox_imported_scope        GLOBAL where a parent project must see the imported targets
 # out: vid2vox_problems              a sentence for each dependency that was not found
 #      vid2vox_problem_<component>   the same, of one component ("core" for the library itself)
 
 set(vid2vox_problems "")
-foreach(component core openmp video hdf5 arrays report nifti onednn lapack cuda cuda_kernels)
+foreach(component core openmp ${vid2vox_needs})
   set(vid2vox_problem_${component} "")
 endforeach()
 

@@ -1,11 +1,14 @@
-// The main program of every benchmark of the CUDA backend: refuses to start without a GPU, else
-// Google Benchmark with the program's benchmarks and with the device in its context.
+// The main program of every benchmark of the CUDA backend: refuses to start without a GPU, with an
+// exit code of its own, else Google Benchmark with the program's benchmarks and with the device in
+// its context.
 #include <iostream>
 #include <string>
 
 #include "bench.hpp"
 
 namespace {
+
+constexpr int kNoDevice = 77;  // what automake's tests exit with where they cannot run
 
 /// "13.0" of 13000.
 std::string version_text(int version) {
@@ -33,7 +36,12 @@ int main(int argc, char** argv) {
   try {
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-    vid2vox::backend::cuda::require_device();
+    try {
+      vid2vox::backend::cuda::require_device();
+    } catch (const vid2vox::Error& error) {
+      std::cerr << "no device: " << error.what() << "\n";
+      return kNoDevice;
+    }
     add_context();
     vid2vox::bench::register_benchmarks();
     benchmark::RunSpecifiedBenchmarks();

@@ -1,6 +1,7 @@
 // gpu_report FOLDER FILE: writes the report of a run on a GPU, and prints its main lines.
 #include "gpu_report.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 
@@ -8,22 +9,44 @@ namespace {
 
 using vid2vox::bench::Json;
 
+/// One line for each part, and under it the programs that did not end well or were left out.
+void print_parts(const Json& report) {
+  for (const Json& part : report["parts"]) {
+    const Json& programs = part["programs"];
+    const auto good = std::count_if(programs.begin(), programs.end(), [](const Json& program) {
+      return program["status"] == "ok" || program["status"] == "no_device";
+    });
+    std::printf("part %-10s limit %3.0f s, took %3.0f s, %d of %d programs as they should be\n",
+                part["part"].get<std::string>().c_str(), part["limit_seconds"].get<double>(),
+                part["seconds"].get<double>(), static_cast<int>(good),
+                static_cast<int>(programs.size()));
+    for (const Json& program : programs) {
+      const auto status = program["status"].get<std::string>();
+      if (status == "ok") continue;
+      std::printf("  %-30s %-11s %.56s\n", program["program"].get<std::string>().c_str(),
+                  status.c_str(), program.value("reason", "").c_str());
+    }
+  }
+}
+
 void print_outcomes(const Json& report) {
-  for (const auto& [step, result] : report["steps"].items()) {
-    std::cout << "step " << step << ": " << result["outcome"].get<std::string>() << "\n";
+  for (const Json& name : report.value("missing_libraries", Json::array())) {
+    std::printf("library not found: %s\n", name.get<std::string>().c_str());
   }
-  if (report.contains("targets") && report["targets"].contains("missing")) {
-    std::cout << "not built: " << report["targets"]["missing"].dump() << "\n";
+  const Json& tests = report["tests"];
+  std::printf("tests: %d passed, %d failed, %d skipped, %d cut\n", tests["passed"].get<int>(),
+              tests["failed"].get<int>(), tests["skipped"].get<int>(), tests["cut"].get<int>());
+  for (const Json& entry : tests["cases"]) {
+    if (entry["outcome"] != "failed" && entry["outcome"] != "cut") continue;
+    std::printf("  %s: %s: %s\n", entry["program"].get<std::string>().c_str(),
+                entry["name"].get<std::string>().c_str(),
+                entry["outcome"].get<std::string>().c_str());
   }
-  if (report.contains("tests")) {
-    const Json& tests = report["tests"];
-    std::cout << "tests: " << tests["passed"] << " passed, " << tests["failed"] << " failed, "
-              << tests["skipped"] << " skipped\n";
-  }
-  for (const Json& run : report.value("sanitizer", Json::array())) {
-    if (run["status"] == "clean") continue;
-    std::cout << "sanitizer: " << run["program"].get<std::string>() << " "
-              << run["tool"].get<std::string>() << ": " << run["status"].get<std::string>() << "\n";
+  for (const Json& run : report["sanitizer"]) {
+    if (run["status"] != "errors") continue;
+    std::printf("%s of %s: %s\n", run["tool"].get<std::string>().c_str(),
+                run["program"].get<std::string>().c_str(),
+                run["summary"].get<std::string>().c_str());
   }
 }
 
@@ -63,8 +86,8 @@ int main(int argc, char** argv) {
       if (!out.flush()) throw std::runtime_error("cannot write " + file);
     }
     std::filesystem::rename(file + ".part", file);
+    print_parts(report);
     print_outcomes(report);
-    std::cout.flush();
     print_benchmarks(report);
   } catch (const std::exception& error) {
     std::cerr << "error: " << error.what() << "\n";

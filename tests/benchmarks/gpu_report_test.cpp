@@ -97,59 +97,116 @@ TEST_CASE("of a file whose program was ended, the finished entries count") {
   CHECK(report["unreadable"] == Json::array({"b.json"}));
 }
 
-TEST_CASE("the report counts the tests of ctest's file") {
-  const Json tests = test_results(
-      "<testsuite name=\"x\">\n"
-      "\t<testcase name=\"a &lt;b&gt; &amp;c\" classname=\"a\" time=\"0.5\" status=\"run\">\n"
-      "\t<testcase name=\"d\" classname=\"d\" time=\"1\" status=\"fail\">\n"
-      "\t<testcase name=\"e\" classname=\"e\" time=\"0\" status=\"notrun\"/>\n</testsuite>");
+/// What Catch2's XML reporter writes, of a program that was ended during its fourth case.
+const std::string kCatchXml = R"(<?xml version="1.0" encoding="UTF-8"?>
+<Catch name="test_cuda_a">
+  <Group name="test_cuda_a">
+    <TestCase name="a &lt;b> &amp;c" tags="[x]" filename="a.cpp" line="5">
+      <OverallResult success="true" durationInSeconds="0.5"/>
+    </TestCase>
+    <TestCase name="wrong" filename="a.cpp" line="9">
+      <Expression success="false" type="CHECK" filename="a.cpp" line="10">
+        <Original>
+          x &lt; 2
+        </Original>
+        <Expanded>
+          3 &lt; 2
+        </Expanded>
+      </Expression>
+      <OverallResult success="false" durationInSeconds="1"/>
+    </TestCase>
+    <TestCase name="not here" filename="a.cpp" line="19">
+      <OverallResult success="true" durationInSeconds="0">
+        <StdOut>
+[skipped] needs two devices
+        </StdOut>
+      </OverallResult>
+    </TestCase>
+    <TestCase name="ended" filename="a.cpp" line="29">
+)";
+
+TEST_CASE("the report counts the cases of every program, also of one that was ended") {
+  const Folder folder;
+  folder.write("tests/test_cuda_a.xml", kCatchXml);
+  folder.write("tests/test_cuda_b.xml", "");
+  const Json tests = gpu_report(folder.path())["tests"];
   CHECK(tests["passed"] == 1);
   CHECK(tests["failed"] == 1);
   CHECK(tests["skipped"] == 1);
+  CHECK(tests["cut"] == 1);
+  REQUIRE(tests["cases"].size() == 4);
+  CHECK(tests["cases"][0]["program"] == "test_cuda_a");
   CHECK(tests["cases"][0]["name"] == "a <b> &c");
   CHECK(tests["cases"][0]["seconds"].get<double>() == Approx(0.5));
+  CHECK(tests["cases"][1]["assertion"] == "3 < 2");
+  CHECK(tests["cases"][3]["name"] == "ended");
+  CHECK(tests["cases"][3]["outcome"] == "cut");
 }
 
-TEST_CASE("a sanitizer's run is clean only with its summary, no error, and exit code 0") {
-  const auto status = [](const std::string& code, const std::string& log) {
-    return sanitizer_result("p", "memcheck", code, 1, log)["status"].get<std::string>();
+TEST_CASE(
+    "a sanitizer's run is clean only with its summary, no error, and a program that ended well") {
+  const auto status = [](const std::string& ended, const std::string& log) {
+    return sanitizer_result("p", "memcheck", ended, log)["status"].get<std::string>();
   };
   const std::string clean = "========= ERROR SUMMARY: 0 errors\n";
   const std::string hazards =
       "========= RACECHECK SUMMARY: 3 hazards displayed (1 error, 2 warnings)\n";
-  CHECK(status("0", clean) == "clean");
-  CHECK(status("0", "========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)\n") ==
+  CHECK(status("ok", clean) == "clean");
+  CHECK(status("ok", "========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)\n") ==
         "clean");
-  CHECK(status("0", "") == "failed");     // nothing was checked
-  CHECK(status("1", clean) == "failed");  // the program failed on its own
-  CHECK(status("0", "[skipped] no device\n" + clean) == "skipped");
-  CHECK(status("9", "========= ERROR SUMMARY: 2 errors\n") == "errors");
-  CHECK(status("9", hazards) == "errors");
-  CHECK(status("124", "") == "out_of_time");
-  CHECK(status("137", clean) == "out_of_time");
+  CHECK(status("ok", "") == "failed");         // nothing was checked
+  CHECK(status("failed", clean) == "failed");  // the program failed on its own
+  CHECK(status("ok", "[skipped] no device\n" + clean) == "skipped");
+  CHECK(status("failed", "========= ERROR SUMMARY: 2 errors\n") == "errors");
+  CHECK(status("failed", hazards) == "errors");
+  CHECK(status("cut", "") == "cut");
   CHECK(status("not_run", "") == "not_run");
-  CHECK(sanitizer_result("p", "racecheck", "9", 1, hazards)["errors"] == 3);
+  CHECK(sanitizer_result("p", "racecheck", "failed", hazards)["errors"] == 3);
 }
 
-TEST_CASE("the report has the facts, the steps and the targets, of an empty folder, nothing") {
+TEST_CASE("the report has every part in order, with what its programs did or why they did not") {
+  const Folder folder;
+  folder.write("parts.tsv", "smoke\ttest\t88\nceilings\tbench\t24\nmemcheck\tmemcheck\t29\n");
+  folder.write("plan.tsv",
+               "smoke\ttest_cuda_a\nsmoke\ttest_cuda_b\nceilings\tbench_cuda_c\n"
+               "memcheck\ttest_cuda_a\n");
+  folder.write("done.tsv",
+               "smoke\ttest_cuda_b\tcut\t124\t44\tit had 44 s\n"
+               "smoke\ttest_cuda_a\tok\t0\t3\t\n"
+               "memcheck\ttest_cuda_a\tok\t0\t5\t\n");
+  folder.write("logs/test_cuda_a-memcheck.log", "========= ERROR SUMMARY: 0 errors\n");
+  const Json report = gpu_report(folder.path());
+  const Json& parts = report["parts"];
+  REQUIRE(parts.size() == 3);
+  CHECK(parts[0]["part"] == "smoke");
+  CHECK(parts[0]["limit_seconds"] == 88);
+  CHECK(parts[0]["seconds"] == 47);
+  REQUIRE(parts[0]["programs"].size() == 2);
+  CHECK(parts[0]["programs"][0]["status"] == "ok");
+  CHECK_FALSE(parts[0]["programs"][0].contains("reason"));
+  CHECK(parts[0]["programs"][1]["status"] == "cut");
+  CHECK(parts[0]["programs"][1]["exit_code"] == "124");
+  CHECK(parts[0]["programs"][1]["reason"] == "it had 44 s");
+  CHECK(parts[1]["programs"][0]["status"] == "not_reached");
+  REQUIRE(report["sanitizer"].size() == 1);
+  CHECK(report["sanitizer"][0]["status"] == "clean");
+}
+
+TEST_CASE("the report has the facts and the libraries, of an empty folder, nothing") {
   const Folder folder;
   const Json empty = gpu_report(folder.path());
   CHECK(empty["facts"].empty());
   CHECK(empty["benchmarks"].empty());
-  CHECK_FALSE(empty.contains("tests"));
+  CHECK(empty["parts"].empty());
+  CHECK_FALSE(empty.contains("missing_libraries"));
   folder.write("facts.tsv", "device\tNVIDIA H\ncommit\tabc\n");
-  folder.write("steps.tsv", "build\tok\t12\t0 programs missing\ntest\tfailed\t3\n");
-  folder.write("targets.tsv", "test_cuda_a\tbuilt\ntest_cuda_b\tmissing\n");
-  folder.write("sanitizer/a.log", "========= ERROR SUMMARY: 0 errors\n");
-  folder.write("sanitizer.tsv", "test_cuda_a\tmemcheck\t0\t4\tsanitizer/a.log\n");
-  folder.write("bench.tsv", "bench_cuda_a\t124\t60\n");
+  folder.write("libraries.tsv", "libcudnn.so.9\t/opt/libcudnn.so.9\tthe toolkit\n");
+  folder.write("missing.tsv", "libcusolver.so.12\n");
   const Json report = gpu_report(folder.path());
   CHECK(report["facts"]["device"] == "NVIDIA H");
-  CHECK(report["steps"]["build"]["seconds"] == 12);
-  CHECK(report["steps"]["test"]["outcome"] == "failed");
-  CHECK(report["targets"]["missing"] == Json::array({"test_cuda_b"}));
-  CHECK(report["sanitizer"][0]["status"] == "clean");
-  CHECK(report["programs"][0]["exit_code"] == "124");
+  CHECK(report["libraries"][0]["path"] == "/opt/libcudnn.so.9");
+  CHECK(report["libraries"][0]["found_in"] == "the toolkit");
+  CHECK(report["missing_libraries"] == Json::array({"libcusolver.so.12"}));
 }
 
 }  // namespace
