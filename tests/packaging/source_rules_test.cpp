@@ -185,6 +185,14 @@ TEST_CASE("every CUDA operation is part of the kernel library and runs without a
   CHECK(seen > 1);
 }
 
+TEST_CASE("the CUDA backend never stores the name that means another stream in each thread") {
+  for (const std::string& header : public_headers()) {
+    INFO(header);
+    CHECK(content(source_dir() / "include" / header).find("cudaStreamPerThread") ==
+          std::string::npos);
+  }
+}
+
 TEST_CASE("vid2vox.hpp includes every header that needs no component, and no other") {
   std::set<std::string> expected;
   std::ifstream list(VID2VOX_HEADER_LIST);
