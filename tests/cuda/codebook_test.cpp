@@ -183,6 +183,74 @@ TEST_CASE("ties go to the lowest index") {
         std::vector<std::int32_t>(50, 0));
 }
 
+/// Rows of which the first `open` need the last stage: they are near codes of which the book has a
+/// copy, so that the two differ in their numbers only, or at the middle of two codes. The others
+/// are near codes of their own.
+struct OpenRows {
+  std::vector<float> z;
+  std::vector<float> e;
+
+  OpenRows(std::size_t rows, std::size_t dim, std::size_t codes, std::size_t open)
+      : z(normal(rows * dim, "noise", 1e-3)), e(normal(codes * dim, "e")) {
+    const std::size_t third = std::max<std::size_t>(codes / 3, 1);
+    for (std::size_t code = 0; code < codes / 3; ++code) {
+      std::copy_n(e.data() + code * dim, dim, e.data() + (codes - 1 - code) * dim);
+    }
+    for (std::size_t row = 0; row < rows; ++row) {
+      const std::size_t code = row % third;
+      const float* const near = e.data() + (row < open ? code : third + code) * dim;
+      const float* const other = e.data() + (code + 1) % third * dim;
+      for (std::size_t i = 0; i < dim; ++i) {
+        float& value = z[row * dim + i];
+        value = row < open && row % 3 == 2 ? (near[i] + other[i]) / 2 : value + near[i];
+      }
+    }
+  }
+};
+
+TEST_CASE("from a handful to all, the open rows are measured exactly") {
+  constexpr std::size_t kRows = 70;
+  constexpr std::size_t kDim = 24;
+  for (const std::size_t codes : {30U, 137U, 600U}) {
+    for (const std::size_t open : {1U, 2U, 5U, 33U, 70U}) {
+      INFO(open << " of " << kRows << " rows, " << codes << " codes");
+      const OpenRows data(kRows, kDim, codes, open);
+      const Found found = search(kDim, data.z, data.e);
+      CHECK(mismatches(kDim, data.z, data.e, found, kRows) == 0);
+      CHECK(found.summary.measured >= static_cast<std::int32_t>((open + 1) / 2));
+      CHECK(found.summary.measured <= static_cast<std::int32_t>(open));
+    }
+  }
+}
+
+TEST_CASE("open rows of any size are measured exactly") {
+  for (const std::size_t dim :
+       {1U, 2U, 3U, 31U, 32U, 33U, 100U, 127U, 128U, 129U, 250U, 256U, 257U, 389U, 511U, 512U}) {
+    for (const std::size_t codes : {1U, 2U, 3U, 4U, 5U, 7U, 41U}) {
+      INFO(codes << " codes of " << dim);
+      const OpenRows data(6, dim, codes, 6);
+      CHECK(mismatches(dim, data.z, data.e, search(dim, data.z, data.e)) == 0);
+    }
+  }
+}
+
+/// More open rows than warps, with the codes in two ranges and, from 16,384 rows on, in one.
+TEST_CASE("open rows beyond any number of warps are measured exactly") {
+  const std::vector<float> e{1, 1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1};
+  for (const std::size_t rows : {9001U, 16501U}) {
+    auto z = normal(rows * 2, "z");
+    z[2 * 17] = kNan;
+    const Found found = search(2, z, e);
+    CHECK(found.summary.measured == static_cast<std::int32_t>(rows - 1));
+    CHECK(found.bad_row == 17);
+    std::size_t wrong = 0;
+    for (std::size_t row = 0; row < rows; ++row) {
+      if (found.index[row] != (row == 17 ? 0 : nearest_of(&z[2 * row], e, 2))) ++wrong;
+    }
+    CHECK(wrong == 0);
+  }
+}
+
 TEST_CASE("numbers of any size are compared exactly") {
   constexpr std::size_t kDim = 20;
   constexpr std::size_t kRows = 100;

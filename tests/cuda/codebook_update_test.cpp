@@ -135,6 +135,7 @@ TEST_CASE("averages and codes move as defined") {
   check_update(1300, 20, 2048, 2048);  // more codes than a thread each, mostly unused
   check_update(20000, 3, 100, 4);
   check_update(256, 256, 300, 2);  // pieces of one code
+  check_update(30000, 2, 70, 70);  // chunks that do not fill the ranges of the offsets
 }
 
 TEST_CASE("many rows are sorted in chunks of equal size") { check_update(140000, 1, 3, 3); }
@@ -247,28 +248,29 @@ TEST_CASE("the operation reports what is wrong with its input") {
 }
 
 template <class Out>
-void check_gather() {
-  constexpr std::size_t kDim = 37;
-  const auto e = normal(11 * kDim, "e");
+void check_gather(std::size_t dim) {
+  const auto e = normal(11 * dim, "e");
   std::vector<std::int32_t> index(100);
   for (std::size_t row = 0; row < 100; ++row)
     index[row] = static_cast<std::int32_t>(below(11, row));
   const DeviceBuffer<float> device_e(e);
   const DeviceBuffer<std::int32_t> device_index(index);
-  DeviceBuffer<Out> device_y(100 * kDim);
+  DeviceBuffer<Out> device_y(100 * dim);
   device_y.fill_with_byte(0xFF);
-  Operation::gather(100, kDim, device_index.data(), device_e.data(), device_y.data());
+  Operation::gather(100, dim, device_index.data(), device_e.data(), device_y.data());
   const auto y = device_y.download();
   for (std::size_t at = 0; at < y.size(); ++at) {
-    const float value = e[static_cast<std::size_t>(index[at / kDim]) * kDim + at % kDim];
+    const float value = e[static_cast<std::size_t>(index[at / dim]) * dim + at % dim];
     CHECK(static_cast<float>(y[at]) == static_cast<float>(Out(value)));
   }
 }
 
 TEST_CASE("embeddings are gathered in every type") {
-  check_gather<float>();
-  check_gather<bfloat16>();
-  check_gather<float16>();
+  for (const std::size_t dim : {1U, 37U, 256U, 300U}) {
+    check_gather<float>(dim);
+    check_gather<bfloat16>(dim);
+    check_gather<float16>(dim);
+  }
 }
 
 TEST_CASE("perplexity is that of the counts") {

@@ -1,6 +1,7 @@
 # Reads the dependency files of everything that was built. No object of a .cpp file may depend on a header
 # of the CUDA toolkit; and none on our CUDA backend, except the backend's own tests and, in a build
-# with CUDA, the programs. The test that plans convolutions without a GPU calls cuDNN itself.
+# with CUDA, the programs and the benchmark that the GPU kit's test packs. The test that plans
+# convolutions without a GPU calls cuDNN itself.
 if(GENERATOR STREQUAL "Ninja")
   execute_process(COMMAND ${MAKE_PROGRAM} -C ${BUILD} -t deps OUTPUT_VARIABLE dependencies
     COMMAND_ERROR_IS_FATAL ANY)
@@ -17,7 +18,7 @@ endif()
 
 set(own_tests "tests/(simt|cuda)/|headers_alone_cuda|all_cuda_headers")
 if(CUDA)
-  string(APPEND own_tests "|^examples/")
+  string(APPEND own_tests "|^examples/|^tests/benchmarks/bench_cuda/")
 endif()
 set(toolkit "/cuda_runtime[a-z_]*\\.h|/cuda\\.h([^p]|$)|/cublas|/cusolver|/cudnn|/cuda_(fp|bf)16|/nccl")
 set(backend "/backend/cuda/|\\.cuh")

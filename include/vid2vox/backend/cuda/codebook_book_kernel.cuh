@@ -151,6 +151,27 @@ __global__ void __launch_bounds__(kCentreThreads) codebook_centre_kernel(Work bo
   if (lane == 0) atomicMax(&book.summary->largest_value, __float_as_uint(warp_largest));
 }
 
+/// A warp's code minus the mean; zeros beyond the last element and for padding. All loads are under
+/// way before the first is used.
+__device__ __forceinline__ void fetch_centred(const CodebookBook& book, int code, int lane,
+                                              double (&value)[kMostSlabs]) {
+  float e[kMostSlabs];
+  float mean[kMostSlabs];
+  const float* const from =
+      book.embeddings + (code < book.codes ? static_cast<std::int64_t>(code) * book.dim : 0) + lane;
+  const int left = code < book.codes ? book.dim - lane : 0;
+  VID2VOX_UNROLL
+  for (int slab = 0; slab < kMostSlabs; ++slab) {
+    const bool inside = slab * kCodeSlab < left;
+    e[slab] = inside ? from[slab * kCodeSlab] : 0.0F;
+    mean[slab] = inside ? book.mean[slab * kCodeSlab + lane] : 0.0F;
+  }
+  VID2VOX_UNROLL
+  for (int slab = 0; slab < kMostSlabs; ++slab) {
+    value[slab] = static_cast<double>(e[slab]) - static_cast<double>(mean[slab]);
+  }
+}
+
 /// half_square, parts, and the rest of the summary but its counters. A warp takes a code; float64
 /// makes the norms of what is left over those of the true differences. Codes too large for float16
 /// even when scaled get an infinite norm, which leaves every row to the last stage.
@@ -159,27 +180,25 @@ __global__ void __launch_bounds__(kThreads) codebook_split_kernel(Work book) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int code = static_cast<int>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / kWarp;
   if (code >= book.padded_codes) return;
+  double centred[kMostSlabs];
+  fetch_centred(book, code, lane, centred);
   const float largest = __uint_as_float(book.summary->largest_value);
   const double scale = power_of_two(scale_exponent(largest));
   double square = 0;
   float high_square = 0;
   float low_square = 0;
   bool overflow = false;
-  for (int slab = 0; slab < book.slabs; ++slab) {
-    const int i = slab * kCodeSlab + lane;
-    double value = 0;
-    if (code < book.codes && i < book.dim) {
-      const auto at = static_cast<std::int64_t>(code) * book.dim + i;
-      value =
-          (static_cast<double>(book.embeddings[at]) - static_cast<double>(book.mean[i])) * scale;
-    }
+  VID2VOX_UNROLL
+  for (int slab = 0; slab < kMostSlabs; ++slab) {
+    if (slab >= book.slabs) break;
+    const double value = centred[slab] * scale;
     const bool fits = value < kLargestHalf && value > -kLargestHalf;
     overflow = overflow || !fits;
     const auto high = simt::from_float<float16>(fits ? static_cast<float>(value) : 0.0F);
     const auto rest = static_cast<float>(value - static_cast<double>(simt::to_float(high)));
     const auto low = simt::from_float<float16>(fits ? rest : 0.0F);
     const float last = rest - simt::to_float(low);
-    const std::int64_t place = book.place(code, i);
+    const std::int64_t place = book.place(code, slab * kCodeSlab + lane);
     book.parts[place] = high;
     book.parts[place + book.part_size()] = low;
     square += value * value;

@@ -53,8 +53,15 @@ struct SearchWorkspace {
   CodebookBook book;
   std::int32_t* rescored = nullptr;  // [rows], lists of rows
   std::int32_t* measured = nullptr;
+  CodebookNearest* partial = nullptr;  // see CodebookMeasureParams
   std::size_t bytes = 0;
 };
+
+/// Most items of work of the last stage whose codes are split, whatever the number of open rows.
+inline std::int64_t most_split_items(std::int64_t rows, int codes) {
+  const std::int64_t groups = blocks_of(rows, kMeasuredRows);
+  return std::min<std::int64_t>(kMostMeasureItems, groups * blocks_of(codes, kLeastMeasuredCodes));
+}
 
 inline SearchWorkspace carve_search(void* memory, std::int64_t rows, int dim, int codes) {
   Carver carver(memory);
@@ -70,13 +77,13 @@ inline SearchWorkspace carve_search(void* memory, std::int64_t rows, int dim, in
   book.parts = carver.take<float16>(2 * book.part_size());
   work.rescored = carver.take<std::int32_t>(rows);
   work.measured = carver.take<std::int32_t>(rows);
+  work.partial = carver.take<CodebookNearest>(most_split_items(rows, codes) * kMeasuredRows);
   work.bytes = carver.used();
   return work;
 }
 
 inline CodebookUpdateWork carve_update(const CodebookUpdateParams& params, std::size_t* bytes) {
   constexpr std::int32_t kLeastChunk = 512;
-  constexpr std::int32_t kMostChunks = 256;
   Carver carver(params.workspace);
   CodebookUpdateWork work;
   work.params = params;
@@ -140,6 +147,32 @@ inline void launch_scan(const CodebookScanParams& scan, int wanted, Stream strea
   }
 }
 
+template <int kSlabs>
+void launch_measure(const CodebookMeasureParams& measure, std::int64_t rows, Stream stream) {
+  // The number of open rows is not known here: a few blocks take turns.
+  constexpr unsigned kBlocksEach = 4;
+  const unsigned most = kBlocksEach * static_cast<unsigned>(device_properties().multiprocessors);
+  const std::int64_t items = std::max<std::int64_t>(most_split_items(rows, measure.book.codes),
+                                                    blocks_of(rows, kMeasuredRows));
+  simt::launch(codebook_measure_kernel<kSlabs>, {std::min(most, blocks_of(items, kMeasureWarps))},
+               {kMeasureThreads}, 0, stream, measure);
+  if (blocks_of(measure.book.codes, kLeastMeasuredCodes) == 1) return;  // never split
+  simt::launch(codebook_merge_kernel<CodebookMeasureParams>,
+               {std::min(most, blocks_of(rows, kMeasureWarps))}, {kMeasureThreads}, 0, stream,
+               measure);
+}
+
+/// The last stage, by the fewest slabs that hold a code.
+inline void launch_measure(const CodebookMeasureParams& measure, std::int64_t rows, Stream stream) {
+  if (measure.book.slabs <= kMostSlabs / 4) {
+    launch_measure<kMostSlabs / 4>(measure, rows, stream);
+  } else if (measure.book.slabs <= kMostSlabs / 2) {
+    launch_measure<kMostSlabs / 2>(measure, rows, stream);
+  } else {
+    launch_measure<kMostSlabs>(measure, rows, stream);
+  }
+}
+
 inline void launch_count(const CodebookCountWork& work, Stream stream) {
   simt::launch(codebook_count_kernel<CodebookCountWork>, {blocks_of(work.rows, kUpdateThreads)},
                {kUpdateThreads}, 0, stream, work);
@@ -193,13 +226,13 @@ VID2VOX_CUDA_LINKAGE void launch_codebook_search(const CodebookSearchParams& par
   scan.open_size = &book.summary->measured;
   scan.three_terms = true;
   launch_scan(scan, params.row_tile, stream);
-  scan.list = work.measured;
-  scan.list_size = &book.summary->measured;
-  constexpr int kMeasureBlocksEach = 2;
-  const unsigned most =
-      static_cast<unsigned>(kMeasureBlocksEach * device_properties().multiprocessors);
-  simt::launch(codebook_measure_kernel<CodebookScanParams>,
-               {std::min(most, blocks_of(scan.rows, kMeasuredRows))}, {kThreads}, 0, stream, scan);
+  launch_measure({.book = book,
+                  .z = params.z,
+                  .list = work.measured,
+                  .list_size = &book.summary->measured,
+                  .index = params.index,
+                  .partial = work.partial},
+                 params.rows, stream);
 }
 
 VID2VOX_CUDA_LINKAGE void launch_codebook_update(const CodebookUpdateParams& params,
@@ -217,8 +250,8 @@ VID2VOX_CUDA_LINKAGE void launch_codebook_update(const CodebookUpdateParams& par
                 .chunk_rows = work.chunk_rows,
                 .codes = params.codes},
                stream);
-  simt::launch(codebook_offsets_kernel<CodebookUpdateWork>,
-               {blocks_of(params.codes, kUpdateThreads)}, {kUpdateThreads}, 0, stream, work);
+  simt::launch(codebook_offsets_kernel<CodebookUpdateWork>, {blocks_of(params.codes, kSortLanes)},
+               {kScanThreads}, 0, stream, work);
   simt::launch(codebook_starts_kernel<CodebookUpdateWork>, {1}, {kScanThreads}, 0, stream, work);
   simt::launch(codebook_scatter_kernel<CodebookUpdateWork>, {static_cast<unsigned>(work.chunks)},
                {kSortLanes}, 0, stream, work);

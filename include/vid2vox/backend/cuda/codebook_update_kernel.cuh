@@ -50,7 +50,9 @@ inline constexpr int kScanThreads = 1024;
 inline constexpr int kSortLanes = 32;
 inline constexpr unsigned kSortMask = 0xFFFFFFFFU;
 inline constexpr int kPieceRows = 128;
-inline constexpr int kRowsAhead = 8;  // rows that a thread of the segment sums reads at a time
+inline constexpr int kMostChunks = 256;
+inline constexpr int kReadsAhead =
+    8;  // what a thread reads at a time, to hide the memory's latency
 
 inline constexpr auto kDecay = static_cast<float>(ops::kCodebookDecay);
 inline constexpr auto kGain = static_cast<float>(1 - ops::kCodebookDecay);
@@ -137,19 +139,37 @@ __global__ void __launch_bounds__(kUpdateThreads) codebook_count_kernel(Work wor
   }
 }
 
-/// Usage by chunks to offsets; starts[code] gets the code's rows for now.
+/// Usage by chunks to offsets; starts[code] gets the code's rows for now. A block takes 32 codes,
+/// and each of its warps a range of the chunks; a lane has a code.
 template <class Work>
-__global__ void __launch_bounds__(kUpdateThreads) codebook_offsets_kernel(Work work) {
-  const std::int64_t code = codebook_detail::global_thread();
-  if (code >= work.params.codes) return;
+__global__ void __launch_bounds__(kScanThreads) codebook_offsets_kernel(Work work) {
+  constexpr int kRanges = kScanThreads / kSortLanes;
+  constexpr int kChunksEach = kMostChunks / kRanges;
+  VID2VOX_SHARED(std::int32_t, sums, kScanThreads);
+  const int lane = static_cast<int>(threadIdx.x) % kSortLanes;
+  const int range = static_cast<int>(threadIdx.x) / kSortLanes;
+  const std::int64_t code = static_cast<std::int64_t>(blockIdx.x) * kSortLanes + lane;
+  const int first = range * kChunksEach;
+  const int left = code < work.params.codes ? work.chunks - first : 0;
+  std::int32_t* const usage = work.offsets + std::int64_t{first} * work.params.codes + code;
+  std::int32_t here[kChunksEach];
   std::int32_t sum = 0;
-  for (std::int64_t chunk = 0; chunk < work.chunks; ++chunk) {
-    std::int32_t& usage = work.offsets[chunk * work.params.codes + code];
-    const std::int32_t here = usage;
-    usage = sum;
-    sum += here;
+  VID2VOX_UNROLL
+  for (int i = 0; i < kChunksEach; ++i) {
+    here[i] = i < left ? usage[std::int64_t{i} * work.params.codes] : 0;
   }
-  work.starts[code] = sum;
+  VID2VOX_UNROLL
+  for (const std::int32_t rows : here) sum += rows;
+  sums[threadIdx.x] = sum;
+  __syncthreads();
+  std::int32_t before = 0;
+  for (int i = 0; i < range; ++i) before += sums[i * kSortLanes + lane];
+  if (range == kRanges - 1 && code < work.params.codes) work.starts[code] = before + sum;
+  VID2VOX_UNROLL
+  for (int i = 0; i < kChunksEach; ++i) {
+    if (i < left) usage[std::int64_t{i} * work.params.codes] = before;
+    before += here[i];
+  }
 }
 
 /// Rows a code to starts; n <- decay n + gain rows; the sum of n. One block, a range of codes a
@@ -182,34 +202,56 @@ __global__ void __launch_bounds__(kScanThreads) codebook_starts_kernel(Work work
   if (threadIdx.x == kScanThreads - 1) work.starts[codes] = start;
 }
 
-/// The sorted order. A warp takes a chunk, 32 rows at a time; votes on the bits of the codes tell
-/// each lane which lanes have its code.
+/// Places 32 rows, one a lane, in the sorted order. Votes on the bits of the codes tell each lane
+/// which lanes have its code. `code` may be out of range; `start` is starts[code].
+__device__ __forceinline__ void place_rows(const CodebookUpdateWork& work, std::int32_t* offsets,
+                                           std::int64_t row, std::int32_t code,
+                                           std::int32_t start) {
+  const int codes = work.params.codes;
+  const int lane = static_cast<int>(threadIdx.x);
+  const bool valid = code >= 0 && code < codes;
+  if (!valid) code = codes;
+  unsigned peers = kSortMask;
+  for (int bit = 0; codes >> bit != 0; ++bit) {
+    const bool set = (code >> bit & 1) != 0;
+    const unsigned votes = __ballot_sync(kSortMask, set);
+    peers &= set ? votes : ~votes;
+  }
+  const std::int32_t before = valid ? offsets[code] : 0;
+  __syncwarp();  // all have read before one adds
+  if (valid) {
+    const int rank = __popc(peers & ((1U << lane) - 1U));
+    work.order[start + before + rank] = static_cast<std::int32_t>(row);
+    if (rank == 0) offsets[code] = before + __popc(peers);
+  }
+  __syncwarp();  // and the next rows see it
+}
+
+/// The sorted order. A warp takes a chunk, 32 rows at a time, whose codes it reads kReadsAhead
+/// times 32 at a time.
 template <class Work>
 __global__ void __launch_bounds__(kSortLanes) codebook_scatter_kernel(Work work) {
   const CodebookUpdateParams& p = work.params;
-  const int lane = static_cast<int>(threadIdx.x);
+  const auto lane = static_cast<std::int64_t>(threadIdx.x);
   std::int32_t* offsets = work.offsets + static_cast<std::int64_t>(blockIdx.x) * p.codes;
   const std::int64_t begin = static_cast<std::int64_t>(blockIdx.x) * work.chunk_rows;
   const std::int64_t end = begin + work.chunk_rows < p.rows ? begin + work.chunk_rows : p.rows;
-  for (std::int64_t first = begin; first < end; first += kSortLanes) {
-    const std::int64_t row = first + lane;
-    std::int32_t code = row < end ? p.index[row] : -1;
-    const bool valid = code >= 0 && code < p.codes;
-    if (!valid) code = p.codes;
-    unsigned peers = kSortMask;
-    for (int bit = 0; p.codes >> bit != 0; ++bit) {
-      const bool set = (code >> bit & 1) != 0;
-      const unsigned votes = __ballot_sync(kSortMask, set);
-      peers &= set ? votes : ~votes;
+  for (std::int64_t first = begin; first < end; first += kReadsAhead * kSortLanes) {
+    std::int32_t code[kReadsAhead];
+    std::int32_t start[kReadsAhead];
+    VID2VOX_UNROLL
+    for (int k = 0; k < kReadsAhead; ++k) {
+      const std::int64_t row = first + k * kSortLanes + lane;
+      code[k] = row < end ? p.index[row] : -1;
     }
-    const std::int32_t before = valid ? offsets[code] : 0;
-    __syncwarp();  // all have read before one adds
-    if (valid) {
-      const int rank = __popc(peers & ((1U << lane) - 1U));
-      work.order[work.starts[code] + before + rank] = static_cast<std::int32_t>(row);
-      if (rank == 0) offsets[code] = before + __popc(peers);
+    VID2VOX_UNROLL
+    for (int k = 0; k < kReadsAhead; ++k) {
+      start[k] = code[k] >= 0 && code[k] < p.codes ? work.starts[code[k]] : 0;
     }
-    __syncwarp();  // and the next rows see it
+    VID2VOX_UNROLL
+    for (int k = 0; k < kReadsAhead; ++k) {
+      place_rows(work, offsets, first + k * kSortLanes + lane, code[k], start[k]);
+    }
   }
 }
 
@@ -234,7 +276,7 @@ template <class Work>
 __global__ void __launch_bounds__(kFinishThreads) codebook_segments_kernel(Work work) {
   VID2VOX_SHARED(std::int32_t, rows, kPieceRows);
   VID2VOX_SHARED(std::int32_t, codes, kPieceRows + 1);
-  static_assert(kPieceRows == kFinishThreads && kPieceRows % kRowsAhead == 0);
+  static_assert(kPieceRows == kFinishThreads && kPieceRows % kReadsAhead == 0);
   const CodebookUpdateParams& p = work.params;
   const int thread = static_cast<int>(threadIdx.x);
   const auto begin = static_cast<std::int32_t>(blockIdx.x) * kPieceRows;
@@ -247,14 +289,14 @@ __global__ void __launch_bounds__(kFinishThreads) codebook_segments_kernel(Work 
   __syncthreads();
   for (int i = thread; i < p.dim; i += kFinishThreads) {
     float sum = 0;
-    for (int at = 0; at < count; at += kRowsAhead) {
-      float value[kRowsAhead];
+    for (int at = 0; at < count; at += kReadsAhead) {
+      float value[kReadsAhead];
       VID2VOX_UNROLL
-      for (int k = 0; k < kRowsAhead; ++k) {
+      for (int k = 0; k < kReadsAhead; ++k) {
         value[k] = p.z[static_cast<std::int64_t>(rows[at + k]) * p.dim + i];
       }
       VID2VOX_UNROLL
-      for (int k = 0; k < kRowsAhead; ++k) {
+      for (int k = 0; k < kReadsAhead; ++k) {
         const int code = codes[at + k];
         sum += value[k];
         if (codes[at + k + 1] == code) continue;
@@ -263,6 +305,26 @@ __global__ void __launch_bounds__(kFinishThreads) codebook_segments_kernel(Work 
       }
     }
   }
+}
+
+/// sum + element i of the pieces [begin, end) of one code, in their order.
+__device__ __forceinline__ float add_pieces(const CodebookUpdateWork& work, std::int32_t begin,
+                                            std::int32_t end, int i, float sum) {
+  const int dim = work.params.dim;
+  const float* const fragments = work.fragments + i;
+  for (std::int32_t first = begin; first < end; first += kReadsAhead) {
+    float value[kReadsAhead];
+    VID2VOX_UNROLL
+    for (int k = 0; k < kReadsAhead; ++k) {
+      const std::int64_t piece = first + k < end ? first + k : first;
+      value[k] = fragments[2 * piece * dim];
+    }
+    VID2VOX_UNROLL
+    for (int k = 0; k < kReadsAhead; ++k) {
+      if (first + k < end) sum += value[k];
+    }
+  }
+  return sum;
 }
 
 /// Averages and embeddings of one code a block; codes with n < 1 restart from a row that is drawn.
@@ -287,9 +349,7 @@ __global__ void __launch_bounds__(kFinishThreads) codebook_finish_kernel(Work wo
     } else if (first <= last) {
       const int slot = first % kPieceRows != 0 ? 1 : 0;
       sum = work.fragments[(2 * static_cast<std::int64_t>(first_piece) + slot) * p.dim + i];
-      for (std::int64_t piece = first_piece + 1; piece <= last_piece; ++piece) {
-        sum += work.fragments[2 * piece * p.dim + i];
-      }
+      sum = add_pieces(work, first_piece + 1, last_piece + 1, i, sum);
     }
     const float average = kDecay * p.average[at] + kGain * sum;
     p.average[at] = average;
@@ -341,10 +401,21 @@ __global__ void __launch_bounds__(kUpdateThreads) codebook_gather_kernel(Codeboo
   if (code < 0 && lane == 0 && p.bad_index != nullptr) {
     atomicMin(p.bad_index, static_cast<std::uint32_t>(row));
   }
-  auto* const y = static_cast<Out*>(p.y) + row * p.dim;
-  for (int i = lane; i < p.dim; i += kSortLanes) {
-    const float value = code < 0 ? 0.0F : p.embeddings[static_cast<std::int64_t>(code) * p.dim + i];
-    y[i] = simt::from_float<Out>(value);
+  auto* y = static_cast<Out*>(p.y) + row * p.dim + lane;
+  const float* from = p.embeddings + std::int64_t{code < 0 ? 0 : code} * p.dim + lane;
+  constexpr int kStep = kReadsAhead * kSortLanes;
+  for (int left = p.dim - lane; left > 0; left -= kStep, from += kStep, y += kStep) {
+    float value[kReadsAhead];
+    VID2VOX_UNROLL
+    for (int k = 0; k < kReadsAhead; ++k) {
+      const int i = k * kSortLanes;
+      value[k] = code >= 0 && i < left ? from[i] : 0.0F;
+    }
+    VID2VOX_UNROLL
+    for (int k = 0; k < kReadsAhead; ++k) {
+      const int i = k * kSortLanes;
+      if (i < left) y[i] = simt::from_float<Out>(value[k]);
+    }
   }
 }
 
