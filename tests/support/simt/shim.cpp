@@ -33,8 +33,8 @@ constexpr std::size_t kMaxSharedBytes = 227 * 1024;  // of a block, compute capa
 constexpr std::size_t kUnaskedSharedBytes = 48 * 1024;
 constexpr std::size_t kMostStaticBytes = 16 * 1024;  // kMostStaticShared of simt.cuh
 constexpr std::size_t kSharedAlignment = 16;         // of static arrays
+constexpr int kMeetingsBits = 32;                    // of warp functions between two barriers
 constexpr int kMaxSharedArrays = 32;                 // ours
-constexpr int kMaxCopies = 256;                      // under way in a thread; ours
 
 struct Lane {
   Fiber fiber;
@@ -45,14 +45,7 @@ struct Lane {
   void* argument = nullptr;
   Complete complete = nullptr;
   void* order = nullptr;  // what to acquire from after it
-};
-
-struct CopyQueue {
-  Copy copies[kMaxCopies];
-  int groups[kMaxCopies] = {};
-  int first = 0;  // positions count on; the arrays are used in a ring
-  int end = 0;
-  int group = 0;  // number of the open group
+  std::uint64_t meetings = 0;
 };
 
 /// One bit a lane.
@@ -67,12 +60,12 @@ struct Warp {
 struct SharedArray {
   const void* key = nullptr;
   void* memory = nullptr;
+  std::size_t bytes = 0;
 };
 
 struct Block {
   Fiber main;
   Lane lanes[kMaxThreads];
-  CopyQueue queues[kMaxThreads];
   Warp warps[kMaxWarps];
   unsigned runnable_warps = 0;
   int threads = 0;
@@ -184,6 +177,7 @@ void try_complete(int warp_index, Lane& caller) {
   const unsigned members = caller.mask & warp.live;
   if ((members & ~warp.in_collective) != 0) return;
   void* arguments[kWarpSize] = {};
+  std::uint64_t meetings = 0;
   Lane* const lanes = block.lanes + warp_index * kWarpSize;
   for (unsigned rest = members; rest != 0; rest &= rest - 1) {
     const int i = std::countr_zero(rest);
@@ -196,6 +190,10 @@ void try_complete(int warp_index, Lane& caller) {
       fail(problem.c_str(), "let all lanes of the mask call the same function");
     }
     arguments[i] = lane.argument;
+    meetings = std::max(meetings, lane.meetings + 1);
+  }
+  for (unsigned rest = members; rest != 0; rest &= rest - 1) {
+    lanes[std::countr_zero(rest)].meetings = meetings;
   }
   caller.complete(arguments);
   if (caller.order != nullptr) {  // it saw what all wrote before, and all see what it saw
@@ -264,10 +262,11 @@ void prepare_block() {
   for (int i = 0; i < block.threads; ++i) {
     Lane& lane = block.lanes[i];
     lane.thread = thread;
+    lane.meetings = 0;
     prepare(lane.fiber, lane_entry, stacks + static_cast<std::size_t>(i) * kStackBytes,
             kStackBytes - static_cast<std::size_t>(i) % kStackColours * kStackColourBytes);
     lane.fiber.race_state = create_race_state();
-    block.queues[i].first = block.queues[i].end = block.queues[i].group = 0;
+    clear_copies(i);
     if (++thread.x == size.x) {
       thread.x = 0;
       if (++thread.y == size.y) {
@@ -319,6 +318,7 @@ void run_block() {
   acquire_from(&block.done);
   const bool all_ended = block.ended == block.threads;
   if (!block.error && !all_ended) block.error = std::make_exception_ptr(stuck());
+  if (at_end_of_block != nullptr) at_end_of_block();
   for (int i = 0; i < block.threads; ++i) destroy_race_state(block.lanes[i].fiber.race_state);
   for (int i = 0; i < block.shared_arrays; ++i) std::free(block.shared[i].memory);
   std::free(block.dynamic_shared);
@@ -380,6 +380,7 @@ void run_grid(const Launch& launch) {
     destroy_race_state(flow);
   }
   acquire_from(&launch_done);
+  block.launch = nullptr;
   if (block.error) std::rethrow_exception(std::exchange(block.error, nullptr));
 }
 
@@ -403,6 +404,9 @@ void block_barrier(CallSite site) {
   if (++block.arrived == block.threads) {
     block.arrived = 0;
     ++block.barriers;
+    for (int i = 0; i < block.threads; ++i) {
+      block.lanes[i].meetings = std::uint64_t{block.barriers} << kMeetingsBits;
+    }
     for (int i = 0; i * kWarpSize < block.threads; ++i) {
       wake(i, std::exchange(block.warps[i].at_barrier, 0U));
     }
@@ -452,7 +456,7 @@ void* static_shared(const void* key, std::size_t bytes) {
     // Made as if by the block's flow, of which all threads are told: no race with any of them.
     void* const own = current_race_state();
     switch_race_state(block.main.race_state);
-    block.shared[i] = {key, poisoned_memory(bytes)};
+    block.shared[i] = {key, poisoned_memory(bytes), bytes};
     release_to(&block.shared[i]);
     switch_race_state(own);
     ++block.shared_arrays;
@@ -463,26 +467,22 @@ void* static_shared(const void* key, std::size_t bytes) {
 
 void* dynamic_shared_memory() { return block.dynamic_shared; }
 
-void push_copy(Copy copy) {
-  CopyQueue& queue = block.queues[block.current];
-  if (queue.end - queue.first == kMaxCopies) {
-    fail("has too many asynchronous copies under way", "raise kMaxCopies");
-  }
-  queue.copies[queue.end % kMaxCopies] = copy;
-  queue.groups[queue.end % kMaxCopies] = queue.group;
-  ++queue.end;
-}
+// --- For tests that watch what threads do ------------------------------------------------------
 
-void commit_copies() { ++block.queues[block.current].group; }
+const Launch* running_launch() { return block.launch; }
+int running_thread() { return block.current; }
 
-bool pop_copy(int pending, Copy& copy) {
-  CopyQueue& queue = block.queues[block.current];
-  // Groups before the open one are committed; the open one is not waited for.
-  if (queue.first == queue.end) return false;
-  if (queue.groups[queue.first % kMaxCopies] >= queue.group - pending) return false;
-  copy = queue.copies[queue.first % kMaxCopies];
-  ++queue.first;
-  return true;
+std::uint64_t meetings_of_thread() { return block.lanes[block.current].meetings; }
+
+bool is_shared(const void* address) {
+  if (block.launch == nullptr) return false;
+  const auto within = [=](const void* memory, std::size_t bytes) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(memory);
+    return reinterpret_cast<std::uintptr_t>(address) - begin < bytes;
+  };
+  if (within(block.dynamic_shared, block.launch->dynamic_shared_bytes)) return true;
+  return std::any_of(block.shared, block.shared + block.shared_arrays,
+                     [&](const SharedArray& array) { return within(array.memory, array.bytes); });
 }
 
 }  // namespace vid2vox::simt::shim

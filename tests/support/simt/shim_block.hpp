@@ -85,5 +85,22 @@ void push_copy(Copy copy);
 void commit_copies();
 /// Takes the oldest copy that is not in the latest `pending` groups; false when there is none.
 bool pop_copy(int pending, Copy& copy);
+/// Forgets those of a thread, before a block begins.
+void clear_copies(int thread);
+
+// --- For tests that watch what threads do ------------------------------------------------------
+
+/// Called at the end of each block, unless it is null.
+inline void (*at_end_of_block)() = nullptr;
+
+/// The kernel that runs; null outside of kernels.
+const Launch* running_launch();
+/// Number of the running thread in its block.
+int running_thread();
+/// Grows whenever the running thread has waited for others. Threads that waited together have the
+/// same number after it.
+std::uint64_t meetings_of_thread();
+/// Whether the address is in the running block's shared memory.
+bool is_shared(const void* address);
 
 }  // namespace vid2vox::simt::shim
