@@ -184,8 +184,8 @@ TEST_CASE("ties go to the lowest index") {
 }
 
 /// Rows of which the first `open` need the last stage: they are near codes of which the book has a
-/// copy, so that the two differ in their numbers only, or at the middle of two codes. The others
-/// are near codes of their own.
+/// copy, so that the two differ in their numbers only, or at the middle of a code and the last. The
+/// others are near codes of their own.
 struct OpenRows {
   std::vector<float> z;
   std::vector<float> e;
@@ -194,15 +194,16 @@ struct OpenRows {
       : z(normal(rows * dim, "noise", 1e-3)), e(normal(codes * dim, "e")) {
     const std::size_t third = std::max<std::size_t>(codes / 3, 1);
     for (std::size_t code = 0; code < codes / 3; ++code) {
-      std::copy_n(e.data() + code * dim, dim, e.data() + (codes - 1 - code) * dim);
+      std::copy_n(e.data() + code * dim, dim, e.data() + (codes - 2 - code) * dim);
     }
+    const float* const last = e.data() + (codes - 1) * dim;
     for (std::size_t row = 0; row < rows; ++row) {
       const std::size_t code = row % third;
-      const float* const near = e.data() + (row < open ? code : third + code) * dim;
-      const float* const other = e.data() + (code + 1) % third * dim;
+      const bool copied = row < open && row % 2 == 0;
+      const float* const near = e.data() + (row < open || codes < 3 ? code : third + code) * dim;
       for (std::size_t i = 0; i < dim; ++i) {
         float& value = z[row * dim + i];
-        value = row < open && row % 3 == 2 ? (near[i] + other[i]) / 2 : value + near[i];
+        value = row < open && !copied ? (near[i] + last[i]) / 2 : value + near[i];
       }
     }
   }
@@ -211,7 +212,7 @@ struct OpenRows {
 TEST_CASE("from a handful to all, the open rows are measured exactly") {
   constexpr std::size_t kRows = 70;
   constexpr std::size_t kDim = 24;
-  for (const std::size_t codes : {30U, 137U, 600U}) {
+  for (const std::size_t codes : {31U, 137U, 601U}) {
     for (const std::size_t open : {1U, 2U, 5U, 33U, 70U}) {
       INFO(open << " of " << kRows << " rows, " << codes << " codes");
       const OpenRows data(kRows, kDim, codes, open);
@@ -234,10 +235,10 @@ TEST_CASE("open rows of any size are measured exactly") {
   }
 }
 
-/// More open rows than warps, with the codes in two ranges and, from 16,384 rows on, in one.
+/// More open rows than warps, with the codes in two ranges and, of more rows than items, in one.
 TEST_CASE("open rows beyond any number of warps are measured exactly") {
   const std::vector<float> e{1, 1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1};
-  for (const std::size_t rows : {9001U, 16501U}) {
+  for (const std::size_t rows : {9001U, 32801U}) {
     auto z = normal(rows * 2, "z");
     z[2 * 17] = kNan;
     const Found found = search(2, z, e);

@@ -72,7 +72,9 @@ __global__ void __launch_bounds__(kRepackThreads) repack_channels_kernel(RepackC
 
 inline constexpr int kTile = 32;
 inline constexpr int kTileRows = kRepackThreads / kTile;  // of a tile under way at a time
-inline constexpr int kTilePitch = kTile + 1;  // a column's elements are in 32 different banks
+/// Elements from row to row: an odd number of words, so that a column is in 32 different banks.
+template <class T>
+inline constexpr int kTilePitch = kTile + 4 / static_cast<int>(sizeof(T));
 
 /// The tap and the first channels of a block's tile.
 struct WeightsTile {
@@ -100,7 +102,7 @@ __device__ __forceinline__ std::int64_t their_index(const RepackWeightsParams& p
 
 template <class T>
 __global__ void __launch_bounds__(kRepackThreads) repack_weights_kernel(RepackWeightsParams p) {
-  VID2VOX_SHARED(T, tile, kTile * kTilePitch);
+  VID2VOX_SHARED(T, tile, kTile * kTilePitch<T>);
   const T* from = static_cast<const T*>(p.from);
   T* to = static_cast<T*>(p.to);
   WeightsTile at = tile_of_block(p);
@@ -113,7 +115,7 @@ __global__ void __launch_bounds__(kRepackThreads) repack_weights_kernel(RepackWe
     const int in = at.in + i;
     const int out = at.out + lane;
     const bool inside = at.tap >= 0 && at.tap < p.taps && in < p.in && out < p.out;
-    tile[i * kTilePitch + lane] =
+    tile[i * kTilePitch<T> + lane] =
         inside ? from[our_index(p, at.tap, in, out)] : simt::from_float<T>(0.0F);
   }
   __syncthreads();
@@ -123,7 +125,7 @@ __global__ void __launch_bounds__(kRepackThreads) repack_weights_kernel(RepackWe
     const int in = at.in + lane;
     const int out = at.out + i;
     if (in < p.padded_in && out < p.padded_out) {
-      to[their_index(p, at.tap, in, out)] = tile[lane * kTilePitch + i];
+      to[their_index(p, at.tap, in, out)] = tile[lane * kTilePitch<T> + i];
     }
   }
 }
@@ -131,7 +133,7 @@ __global__ void __launch_bounds__(kRepackThreads) repack_weights_kernel(RepackWe
 template <class T>
 __global__ void __launch_bounds__(kRepackThreads)
     add_repacked_gradient_kernel(RepackWeightsParams p) {
-  VID2VOX_SHARED(T, tile, kTile * kTilePitch);
+  VID2VOX_SHARED(T, tile, kTile * kTilePitch<T>);
   const T* from = static_cast<const T*>(p.from);
   float* to = static_cast<float*>(p.to);
   const WeightsTile at = tile_of_block(p);
@@ -143,7 +145,7 @@ __global__ void __launch_bounds__(kRepackThreads)
     const int in = at.in + lane;
     const int out = at.out + i;
     if (in < p.in && out < p.out) {
-      tile[i * kTilePitch + lane] = from[their_index(p, at.tap, in, out)];
+      tile[i * kTilePitch<T> + lane] = from[their_index(p, at.tap, in, out)];
     }
   }
   __syncthreads();
@@ -153,7 +155,7 @@ __global__ void __launch_bounds__(kRepackThreads)
     const int in = at.in + i;
     const int out = at.out + lane;
     if (in < p.in && out < p.out) {
-      to[our_index(p, at.tap, in, out)] += simt::to_float(tile[lane * kTilePitch + i]);
+      to[our_index(p, at.tap, in, out)] += simt::to_float(tile[lane * kTilePitch<T> + i]);
     }
   }
 }
