@@ -5,8 +5,10 @@
 
 #include <bit>
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "simt/library_operands.hpp"
 #include "simt/shim_record.hpp"
 #include "vid2vox/core/half.hpp"
 
@@ -145,15 +147,38 @@ void weight_gradient(const Conv3dParams& p) {
   for (std::size_t i = 0; i < size.w; ++i) p.dw[i] += rounded(p.number_type, dw[i]);
 }
 
+/// cuDNN's plans are made for arrays at multiples of 16 bytes (kAlignment of cudnn_graph.cuh). An
+/// activation goes there itself unless its channels are padded (padded_channels of
+/// conv3d_plan.cuh); weights always go in a copy.
+void check_activation(const Conv3dParams& p, const void* data, int channels,
+                      const std::string& what) {
+  constexpr std::size_t kAlignment = 16;
+  constexpr int kTf32Multiple = 4;
+  constexpr int kHalfMultiple = 8;
+  const int multiple =
+      p.number_type == NumberType::kFloat32 ? (p.tf32 ? kTf32Multiple : 1) : kHalfMultiple;
+  if (channels % multiple == 0) {
+    simt::shim::require_alignment(data, kAlignment, what + " of a convolution by cuDNN");
+  } else {
+    simt::shim::require_alignment(data, size_of(p.number_type), what + " of a convolution");
+  }
+}
+
 }  // namespace
 
 void launch_conv3d_forward(const Conv3dParams& p, Stream stream) {
+  check_activation(p, p.x, p.geometry.in_channels, "the input");
+  check_activation(p, p.y, p.geometry.out_channels, "the output");
   simt::shim::submit(stream, [=] { forward(p); });
 }
 void launch_conv3d_data_gradient(const Conv3dParams& p, Stream stream) {
+  check_activation(p, p.dx, p.geometry.in_channels, "the input's gradient");
+  check_activation(p, p.dy, p.geometry.out_channels, "the output's gradient");
   simt::shim::submit(stream, [=] { data_gradient(p); });
 }
 void launch_conv3d_weight_gradient(const Conv3dParams& p, Stream stream) {
+  check_activation(p, p.x, p.geometry.in_channels, "the input");
+  check_activation(p, p.dy, p.geometry.out_channels, "the output's gradient");
   simt::shim::submit(stream, [=] { weight_gradient(p); });
 }
 

@@ -5,6 +5,7 @@
 #include <bit>
 #include <vector>
 
+#include "simt/library_operands.hpp"
 #include "simt/shim_record.hpp"
 #include "vid2vox/core/half.hpp"
 
@@ -102,9 +103,21 @@ void multiply(const MatrixProductParams& p) {
   }
 }
 
+/// cuBLASLt is told how far each matrix is aligned (PlanKey of matrix_product_launch.cuh), so any
+/// multiple of a number's size will do.
+void check_operands(const MatrixProductParams& p) {
+  using simt::shim::require_alignment;
+  require_alignment(p.a, size_of(p.in), "a of a product by cuBLASLt");
+  require_alignment(p.b, size_of(p.in), "b of a product by cuBLASLt");
+  require_alignment(p.c, size_of(p.out), "c of a product by cuBLASLt");
+  require_alignment(p.bias, sizeof(float), "the bias of a product by cuBLASLt");
+  require_alignment(p.b_sum, sizeof(float), "the sum of b's rows in a product by cuBLASLt");
+}
+
 }  // namespace
 
 void launch_matrix_product(const MatrixProductParams& p, Stream stream) {
+  check_operands(p);
   simt::shim::submit(stream, [=] {
     MatrixProductParams one = p;
     for (std::size_t i = 0; i < p.count; ++i) {
