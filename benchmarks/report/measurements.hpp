@@ -80,9 +80,10 @@ struct Measurement {
 inline std::map<std::string, Measurement> measurements(const Json& file) {
   static const std::map<std::string, double> kUnits{
       {"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}};
-  static const std::vector<std::string> kOther{"mismatches", "largest_excess", "clips_per_s",
-                                               "captured",   "tokens_per_s",   "peak_bytes",
-                                               "cpu_seconds"};
+  static const std::vector<std::string> kOther{"mismatches",      "largest_excess",  "rescored",
+                                               "measured",        "clips_per_s",     "captured",
+                                               "tokens_per_s",    "peak_bytes",      "cpu_seconds",
+                                               "pool_peak_bytes", "graph_peak_bytes"};
   std::map<std::string, Measurement> result;
   for (const Json& entry : file.value("benchmarks", Json::array())) {
     std::string name = entry.value("run_name", entry.value("name", ""));

@@ -111,8 +111,17 @@ bool scan_fits(const CodebookScanParams& scan) {
          device_properties().shared_bytes;
 }
 
-template <int kRowTile, bool kScores>
-void launch_scan(const CodebookScanParams& scan, Stream stream) {
+/// What the stages need of the codes.
+inline void launch_book(const CodebookBook& book, Stream stream) {
+  fill_bytes(book.summary, 0, sizeof(CodebookSummary), stream);
+  simt::launch(codebook_centre_kernel<CodebookBook>, {blocks_of(book.dim, kWarp)}, {kCentreThreads},
+               0, stream, book);
+  simt::launch(codebook_split_kernel<CodebookBook>, {blocks_of(book.padded_codes, kWarps)},
+               {kThreads}, 0, stream, book);
+}
+
+template <int kRowTile, bool kScoreAll>
+void launch_scan_of_tile(const CodebookScanParams& scan, Stream stream) {
   // With a list on the device the number of tiles is not known here: a few blocks take turns.
   constexpr int kBlocksEach = 2;
   unsigned blocks = blocks_of(scan.rows, kRowTile);
@@ -120,7 +129,7 @@ void launch_scan(const CodebookScanParams& scan, Stream stream) {
     blocks =
         std::min(blocks, static_cast<unsigned>(kBlocksEach * device_properties().multiprocessors));
   }
-  simt::launch(codebook_scan_kernel<kRowTile, kScores>, {blocks}, {kThreads},
+  simt::launch(codebook_scan_kernel<kRowTile, kScoreAll>, {blocks}, {kThreads},
                ScanShared<kRowTile>::bytes(scan.book.slabs, scan.three_terms), stream, scan);
 }
 
@@ -136,23 +145,24 @@ inline int choose_row_tile(const CodebookScanParams& scan, int wanted) {
   return 64;
 }
 
-template <bool kScores = true>
+/// kScoreAll: see scan_tile.
+template <bool kScoreAll = true>
 void launch_scan(const CodebookScanParams& scan, int wanted, Stream stream) {
   switch (choose_row_tile(scan, wanted)) {
     case 256:
-      return launch_scan<256, kScores>(scan, stream);
+      return launch_scan_of_tile<256, kScoreAll>(scan, stream);
     case 128:
-      return launch_scan<128, kScores>(scan, stream);
+      return launch_scan_of_tile<128, kScoreAll>(scan, stream);
     default:
-      return launch_scan<64, kScores>(scan, stream);
+      return launch_scan_of_tile<64, kScoreAll>(scan, stream);
   }
 }
 
 template <int kSlabs>
 void launch_measure(const CodebookMeasureParams& measure, std::int64_t rows, Stream stream) {
   // The number of open rows is not known here: a few blocks take turns.
-  constexpr unsigned kBlocksEach = 4;
-  const unsigned most = kBlocksEach * static_cast<unsigned>(device_properties().multiprocessors);
+  const auto most =
+      static_cast<unsigned>(kMeasureBlocksEach<kSlabs> * device_properties().multiprocessors);
   const std::int64_t items = std::max<std::int64_t>(most_split_items(rows, measure.book.codes),
                                                     blocks_of(rows, kMeasuredRows));
   simt::launch(codebook_measure_kernel<kSlabs>, {std::min(most, blocks_of(items, kMeasureWarps))},
@@ -165,81 +175,15 @@ void launch_measure(const CodebookMeasureParams& measure, std::int64_t rows, Str
 
 /// The last stage, by the fewest slabs that hold a code.
 inline void launch_measure(const CodebookMeasureParams& measure, std::int64_t rows, Stream stream) {
-  if (measure.book.slabs <= kMostSlabs / 4) {
-    launch_measure<kMostSlabs / 4>(measure, rows, stream);
-  } else if (measure.book.slabs <= kMostSlabs / 2) {
-    launch_measure<kMostSlabs / 2>(measure, rows, stream);
+  constexpr int kHalf = kMostSlabs / 2;
+  if (measure.book.slabs <= kHalf / 2) {
+    launch_measure<kHalf / 2>(measure, rows, stream);
+  } else if (measure.book.slabs <= kHalf) {
+    launch_measure<kHalf>(measure, rows, stream);
   } else {
     launch_measure<kMostSlabs>(measure, rows, stream);
   }
 }
-
-/// The stages of a search, in the order in which they have to run. (Benchmarks run one of them
-/// again and again.)
-class SearchStages {
- public:
-  SearchStages(const CodebookSearchParams& params, Stream stream)
-      : params_(params), stream_(stream) {
-    require_sizes(params.rows, params.dim, params.codes);
-    work_ = carve_search(params.workspace, params.rows, params.dim, params.codes);
-    work_.book.embeddings = params.embeddings;
-    work_.book.bad_row = params.bad_row;
-  }
-  /// What a search needs of the codes; no row is open.
-  void prepare() const {
-    const CodebookBook& book = work_.book;
-    fill_bytes(book.summary, 0, sizeof(CodebookSummary), stream_);
-    simt::launch(codebook_centre_kernel<CodebookBook>, {blocks_of(book.dim, kWarp)},
-                 {kCentreThreads}, 0, stream_, book);
-    simt::launch(codebook_split_kernel<CodebookBook>, {blocks_of(book.padded_codes, kWarps)},
-                 {kThreads}, 0, stream_, book);
-  }
-  /// All rows, with one term. kScores: see scan_tile.
-  template <bool kScores = true>
-  void scan() const {
-    CodebookScanParams scan = all_rows();
-    if (params_.exact) {
-      scan.open = work_.rescored;
-      scan.open_size = &work_.book.summary->rescored;
-    }
-    launch_scan<kScores>(scan, params_.row_tile, stream_);
-  }
-  /// The rows that scan() left open, with three terms.
-  void rescore() const {
-    CodebookScanParams scan = all_rows();
-    scan.list = work_.rescored;
-    scan.list_size = &work_.book.summary->rescored;
-    scan.open = work_.measured;
-    scan.open_size = &work_.book.summary->measured;
-    scan.three_terms = true;
-    launch_scan(scan, params_.row_tile, stream_);
-  }
-  /// The rows that rescore() left open, from the numbers themselves.
-  void measure() const {
-    launch_measure({.book = work_.book,
-                    .z = params_.z,
-                    .list = work_.measured,
-                    .list_size = &work_.book.summary->measured,
-                    .index = params_.index,
-                    .partial = work_.partial},
-                   params_.rows, stream_);
-  }
-  [[nodiscard]] CodebookSummary* summary() const { return work_.book.summary; }
-
- private:
-  [[nodiscard]] CodebookScanParams all_rows() const {
-    CodebookScanParams scan;
-    scan.book = work_.book;
-    scan.z = params_.z;
-    scan.rows = params_.rows;
-    scan.index = params_.index;
-    return scan;
-  }
-
-  CodebookSearchParams params_;
-  Stream stream_;
-  SearchWorkspace work_;
-};
 
 inline void launch_count(const CodebookCountWork& work, Stream stream) {
   simt::launch(codebook_count_kernel<CodebookCountWork>, {blocks_of(work.rows, kUpdateThreads)},
@@ -266,12 +210,37 @@ VID2VOX_CUDA_LINKAGE std::size_t codebook_update_bytes(std::int64_t rows, int di
 
 VID2VOX_CUDA_LINKAGE void launch_codebook_search(const CodebookSearchParams& params,
                                                  Stream stream) {
-  const codebook_detail::SearchStages stages(params, stream);
-  stages.prepare();
-  stages.scan();
+  using namespace codebook_detail;
+  require_sizes(params.rows, params.dim, params.codes);
+  SearchWorkspace work = carve_search(params.workspace, params.rows, params.dim, params.codes);
+  CodebookBook& book = work.book;
+  book.embeddings = params.embeddings;
+  book.bad_row = params.bad_row;
+  launch_book(book, stream);
+  CodebookScanParams scan;
+  scan.book = book;
+  scan.z = params.z;
+  scan.rows = params.rows;
+  scan.index = params.index;
+  if (params.exact) {
+    scan.open = work.rescored;
+    scan.open_size = &book.summary->rescored;
+  }
+  launch_scan(scan, params.row_tile, stream);
   if (!params.exact) return;
-  stages.rescore();
-  stages.measure();
+  scan.list = work.rescored;
+  scan.list_size = &book.summary->rescored;
+  scan.open = work.measured;
+  scan.open_size = &book.summary->measured;
+  scan.three_terms = true;
+  launch_scan(scan, params.row_tile, stream);
+  launch_measure({.book = book,
+                  .z = params.z,
+                  .list = work.measured,
+                  .list_size = &book.summary->measured,
+                  .index = params.index,
+                  .partial = work.partial},
+                 params.rows, stream);
 }
 
 VID2VOX_CUDA_LINKAGE void launch_codebook_update(const CodebookUpdateParams& params,

@@ -48,6 +48,9 @@ inline constexpr int kMeasureWarps = kMeasureThreads / kWarp;
 inline constexpr int kMeasuredRows = 4;
 inline constexpr int kMeasuredCodes = 2;
 inline constexpr int kLanesOfPair = kWarp / (kMeasuredRows * kMeasuredCodes);
+/// Blocks for which a multiprocessor has registers.
+template <int kSlabs>
+inline constexpr int kMeasureBlocksEach = kSlabs <= kMostSlabs / 2 ? 4 : 2;
 /// Items of work (four rows and a range of codes) up to which the codes are split: about four for
 /// each warp that an H200 has at a time, so that the last turn costs little. The same on every
 /// device, and so is the size of the workspace.
@@ -115,9 +118,9 @@ __device__ __forceinline__ Number sum_step(Number first, Number second, int lane
 /// The rows' sums over 16 lanes, each in the lanes of its row.
 template <class Number>
 __device__ __forceinline__ Number sum_rows(const Number (&part)[kMeasuredRows], int lane) {
-  const Number even = sum_step(part[0], part[2], lane, 8);
-  const Number odd = sum_step(part[1], part[3], lane, 8);
-  Number sum = sum_step(even, odd, lane, 4);
+  const Number even = sum_step(part[0], part[2], lane, 2 * kLanesOfPair);
+  const Number odd = sum_step(part[1], part[3], lane, 2 * kLanesOfPair);
+  Number sum = sum_step(even, odd, lane, kLanesOfPair);
   sum += __shfl_xor_sync(kAllLanes, sum, 2);
   sum += __shfl_xor_sync(kAllLanes, sum, 1);
   return sum;
@@ -257,7 +260,7 @@ __device__ __forceinline__ void measure_range(const CodebookMeasureParams& p, in
 /// turn; neighbors have the same range of codes and other rows, which finds the codes in the
 /// first-level cache.
 template <int kSlabs>
-__global__ void __launch_bounds__(kMeasureThreads, kSlabs <= kMostSlabs / 2 ? 4 : 2)
+__global__ void __launch_bounds__(kMeasureThreads, kMeasureBlocksEach<kSlabs>)
     codebook_measure_kernel(CodebookMeasureParams p) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int codes = p.book.codes;

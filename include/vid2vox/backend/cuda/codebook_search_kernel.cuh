@@ -226,9 +226,9 @@ __device__ __forceinline__ void decide_rows(const CodebookScanParams& p,
   if (open) p.open[place] = static_cast<std::int32_t>(row);
 }
 
-/// One tile of rows against all codes. kScores false: only the last tile's sums, which are then
-/// those over all tiles, become scores. That is no search; it shows what the products alone cost.
-template <int kRowTile, bool kScores>
+/// One tile of rows against all codes. kScoreAll is for a benchmark that times the products alone:
+/// without it only the last tile of codes gets scores, from the sums of all tiles.
+template <int kRowTile, bool kScoreAll>
 __device__ __forceinline__ void scan_tile(const CodebookScanParams& p,
                                           const ScanShared<kRowTile>& shared, std::int64_t first,
                                           std::int64_t count) {
@@ -258,7 +258,7 @@ __device__ __forceinline__ void scan_tile(const CodebookScanParams& p,
                   shared.stages + stage * Tile::kStageSize, sums);
     stage = stage == Tile::kStages - 1 ? 0 : stage + 1;
     if (!step.ends_tile(book.slabs)) continue;
-    if (!kScores && step.code_tile + 1 < tiles) continue;
+    if (!kScoreAll && step.code_tile < tiles - 1) continue;
     if ((step.code_tile + 1) * kCodeTile <= book.codes) {
       take_scores<kRowTile, false>(me, shared, step.code_tile, book.codes, sums, leaders);
     } else {
@@ -271,14 +271,14 @@ __device__ __forceinline__ void scan_tile(const CodebookScanParams& p,
 }
 
 /// Stages 1 and 2 of the search (see the top of this file).
-template <int kRowTile, bool kScores>
+template <int kRowTile, bool kScoreAll = true>
 __global__ void __launch_bounds__(kThreads, ScanTile<kRowTile>::kBlocksEach)
     codebook_scan_kernel(CodebookScanParams p) {
   const ScanShared<kRowTile> shared(simt::dynamic_shared<unsigned char>());
   const std::int64_t count = p.list_size == nullptr ? p.rows : *p.list_size;
   for (std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kRowTile; first < count;
        first += static_cast<std::int64_t>(gridDim.x) * kRowTile) {
-    scan_tile<kRowTile, kScores>(p, shared, first, count);
+    scan_tile<kRowTile, kScoreAll>(p, shared, first, count);
     __syncthreads();  // before the next rows overwrite these
   }
 }
