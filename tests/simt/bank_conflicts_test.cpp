@@ -73,12 +73,6 @@ void check_kernels(const std::vector<std::string>& expected) {
   }
 }
 
-/// All taps, none added.
-template <class Params>
-void keep_taps(Params& p) {
-  if constexpr (requires { p.padded_taps; }) p.padded_taps = p.taps;
-}
-
 template <class T>
 void run_axial(const Extent3& grid, std::size_t head_width) {
   using Attention = ops::AxialAttention<cuda>;
@@ -184,7 +178,7 @@ TEMPLATE_TEST_CASE("bank conflicts of a convolution's weights in cuDNN's order",
                                   .padded_out = out,
                                   .from = ours.data(),
                                   .to = theirs.data()};
-    keep_taps(p);
+    p.padded_taps = kTaps;
     device::launch_repack_weights(p, {});
     p.from = theirs.data();
     p.to = gradient.data();
