@@ -13,7 +13,8 @@ target_link_options(vid2vox_cuda INTERFACE LINKER:--as-needed)
 target_compile_options(vid2vox_cuda INTERFACE
   $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<STREQUAL:$<TARGET_PROPERTY:CUDA_STANDARD>,>>:-std=c++20>)
 
-file(GLOB vid2vox_kernel_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cuda/kernels/*.cu)
+include(cmake/cuda_units.cmake)
+vid2vox_cuda_unit_sources(vid2vox_kernel_sources cu ${vid2vox_cuda_units})
 add_library(vid2vox_cuda_kernels STATIC ${vid2vox_kernel_sources})
 add_library(vid2vox::cuda_kernels ALIAS vid2vox_cuda_kernels)
 set_target_properties(vid2vox_cuda_kernels PROPERTIES

@@ -8,8 +8,8 @@
 
 #include "support/case.hpp"
 #include "support/register.hpp"
-#include "vid2vox/backend/cpu/product_engine.hpp"
 #include "vid2vox/core/buffer.hpp"
+#include "vid2vox/linalg/engine.hpp"
 
 // What the benchmarks of the CPU backend share. The same objects make one program for each engine
 // of matrix products; "ours" is "ours_<engine>" in names. docs/performance.md says how they are
@@ -18,10 +18,10 @@
 namespace vid2vox::bench {
 
 /// "ours_<engine>", after start_engine.
-inline std::string ours() { return std::string("ours_") + backend::cpu::product_engine_name(); }
+inline std::string ours() { return std::string("ours_") + linalg::engine().name; }
 
 /// Rivals inside the process are timed by one program only, that without an engine.
-inline bool times_rivals() { return backend::cpu::product_engine() == nullptr; }
+inline bool times_rivals() { return linalg::engine().tiles.float32 == nullptr; }
 
 template <class T>
 Buffer<T> normal_buffer(std::size_t count, const std::string& stream, double scale = 1) {

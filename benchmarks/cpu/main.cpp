@@ -13,7 +13,7 @@ namespace vid2vox::bench {
 namespace {
 
 void add_context() {
-  benchmark::AddCustomContext("engine", backend::cpu::product_engine_name());
+  benchmark::AddCustomContext("engine", linalg::engine().name);
   benchmark::AddCustomContext("threads", std::to_string(thread_count()));
   benchmark::AddCustomContext("eigen", rivals::eigen_version());
   benchmark::AddCustomContext("onednn", rivals::onednn_version());

@@ -1,7 +1,7 @@
 // Full attention of the GPT: 576 channels in 4 heads, causal over a clip's codes and across to the
 // clip before (values 60 wide; in 16 bits 64, as the layer pads them), at the latent grids of the
 // study's models.
-#include "vid2vox/backend/cuda/attention.hpp"
+#include "vid2vox/backend/cuda/attention/attention.hpp"
 
 #include <cmath>
 

@@ -1,6 +1,6 @@
 // The core of axial attention at the study's grids: ours, the same by products of cuBLAS with
 // permuted copies, and cuDNN's attention on strided heads.
-#include "vid2vox/backend/cuda/axial_attention.hpp"
+#include "vid2vox/backend/cuda/axial_attention/axial_attention.hpp"
 
 #include "bench.hpp"
 #include "rivals/axial_attention.hpp"

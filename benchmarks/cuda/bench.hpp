@@ -12,7 +12,7 @@
 #include "device_timer.hpp"
 #include "support/case.hpp"
 #include "support/register.hpp"
-#include "vid2vox/backend/cuda/runtime.hpp"
+#include "vid2vox/backend/cuda/runtime/runtime.hpp"
 #include "vid2vox/ops/input_precision.hpp"
 
 // What the benchmarks of the CUDA backend share.

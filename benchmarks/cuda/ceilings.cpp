@@ -1,7 +1,7 @@
 // What the device can do at most: a large copy, and a large product in each precision. The report
 // gives the other benchmarks as shares of these.
 #include "bench.hpp"
-#include "vid2vox/backend/cuda/matrix_product.hpp"
+#include "vid2vox/backend/cuda/matrix_product/matrix_product.hpp"
 
 namespace vid2vox::bench {
 namespace {

@@ -1,6 +1,6 @@
 // Search of the nearest codes at the study's size, exact and fast, beside the product of cuBLAS
 // with an arg-min; the stages of the search, each alone; and the update of the codebook.
-#include "vid2vox/backend/cuda/codebook.hpp"
+#include "vid2vox/backend/cuda/codebook/codebook.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -10,7 +10,7 @@
 #include "rivals/codebook.hpp"
 #include "rivals/codebook_parts.hpp"
 #include "vid2vox/backend/cpu/codebook.hpp"
-#include "vid2vox/backend/cuda/memory.hpp"
+#include "vid2vox/backend/cuda/memory/memory.hpp"
 
 namespace vid2vox::bench {
 namespace {

@@ -1,6 +1,6 @@
 // The convolutions of the study's VQ-VAEs: down stages (kernel 4, stride 2), the residual blocks'
 // 3 x 3 x 3, and their gradients. A transposed convolution is a data gradient.
-#include "vid2vox/backend/cuda/conv3d.hpp"
+#include "vid2vox/backend/cuda/conv3d/conv3d.hpp"
 
 #include "bench.hpp"
 #include "vid2vox/backend/cpu/conv3d.hpp"

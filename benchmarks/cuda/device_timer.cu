@@ -1,8 +1,8 @@
 #include <cuda_runtime.h>
 
 #include "device_timer.hpp"
-#include "vid2vox/backend/cuda/runtime.hpp"
-#include "vid2vox/backend/cuda/runtime_call.cuh"
+#include "vid2vox/backend/cuda/runtime/call.cuh"
+#include "vid2vox/backend/cuda/runtime/runtime.hpp"
 
 namespace vid2vox::bench {
 

@@ -3,7 +3,7 @@
 // that of the bias, each one call.
 #include "bench.hpp"
 #include "vid2vox/backend/cpu/matrix_product.hpp"
-#include "vid2vox/backend/cuda/matrix_product.hpp"
+#include "vid2vox/backend/cuda/matrix_product/matrix_product.hpp"
 
 namespace vid2vox::bench {
 namespace {

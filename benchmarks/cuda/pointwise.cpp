@@ -1,15 +1,15 @@
 // Work that waits for memory: norms, activation, dropout, cross entropy, Adam, at batch 64 and grid
 // (4, 16, 16). The copy's bandwidth is their ceiling.
-#include "vid2vox/backend/cuda/pointwise.hpp"
+#include "vid2vox/backend/cuda/pointwise/pointwise.hpp"
 
 #include "bench.hpp"
 #include "vid2vox/backend/cpu/adam.hpp"
 #include "vid2vox/backend/cpu/loss.hpp"
 #include "vid2vox/backend/cpu/norm.hpp"
 #include "vid2vox/backend/cpu/pointwise.hpp"
-#include "vid2vox/backend/cuda/adam.hpp"
-#include "vid2vox/backend/cuda/loss.hpp"
-#include "vid2vox/backend/cuda/norm.hpp"
+#include "vid2vox/backend/cuda/adam/adam.hpp"
+#include "vid2vox/backend/cuda/loss/loss.hpp"
+#include "vid2vox/backend/cuda/norm/norm.hpp"
 
 namespace vid2vox::bench {
 namespace {

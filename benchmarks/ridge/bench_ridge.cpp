@@ -17,15 +17,15 @@
 #include <xtensor/xadapt.hpp>
 #include <xtensor/xtensor.hpp>
 
-#include "common/ridge_targets.hpp"
 #include "support/case.hpp"
 #include "vid2vox/core/parallel.hpp"
-#include "vid2vox/cpu_ridge.hpp"
-#include "vid2vox/encoding/ridge.hpp"
+#include "vid2vox/linalg/engine.hpp"
+#include "vid2vox/encoding/ridge/ridge.hpp"
 #include "vid2vox/io/npy.hpp"
+#include "vid2vox/runtime/ridge_targets.hpp"
 #ifdef VID2VOX_BENCH_LAPACK
-#include "common/blas_kernels.hpp"
-#include "vid2vox/encoding/lapack.hpp"
+#include "programs/blas_kernels.hpp"
+#include "vid2vox/linalg/lapack.hpp"
 #endif
 
 namespace {
@@ -40,10 +40,10 @@ struct Data {
 };
 
 encoding::RowMatrix<float> load(const fs::path& path) {
-  const auto file = examples::npy_targets(path.string());
+  const auto file = runtime::npy_targets(path.string());
   encoding::RowMatrix<float> matrix(static_cast<Eigen::Index>(file.rows),
                                     static_cast<Eigen::Index>(file.columns));
-  examples::whole_run(file).read(0, matrix);
+  runtime::whole_run(file).read(0, matrix);
   return matrix;
 }
 
@@ -78,13 +78,11 @@ int run(int argc, char** argv) {
     std::fprintf(stderr, "usage: bench_ridge ROWS FEATURES TARGETS [eigen|lapack]\n");
     return 2;
   }
-  examples::return_freed_memory();
+  runtime::return_freed_memory();
   const std::string engine = argc > 4 ? argv[4] : "eigen";
-  static encoding::RidgeEngine chosen = encoding::with_cpu_products(encoding::eigen_ridge_engine());
-  encoding::set_ridge_engine(&chosen);
   if (engine == "lapack") {
 #ifdef VID2VOX_BENCH_LAPACK
-    chosen = encoding::with_cpu_products(encoding::lapack_ridge_engine());
+    linalg::set_engine(linalg::lapack_engine());
 #else
     throw Error("built without it", "engine lapack", "configure with VID2VOX_LAPACK=ON");
 #endif
@@ -95,7 +93,7 @@ int run(int argc, char** argv) {
   encoding::TargetSource<float> targets;
   if (folder != nullptr) {
     data.x = load(fs::path(folder) / "x.npy");
-    targets = examples::whole_run(examples::npy_targets((fs::path(folder) / "y.npy").string()));
+    targets = runtime::whole_run(runtime::npy_targets((fs::path(folder) / "y.npy").string()));
     if (memory == nullptr) data.y = load(fs::path(folder) / "y.npy");
   } else {
     data = {draw(std::stol(argv[1]), std::stol(argv[2]), "x"),
@@ -134,7 +132,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
 #ifdef VID2VOX_BENCH_LAPACK
-  examples::restart_with_better_kernels(argv);
+  programs::restart_with_better_kernels(argv);
 #endif
   try {
     return run(argc, argv);

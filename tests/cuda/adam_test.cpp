@@ -1,4 +1,4 @@
-#include "vid2vox/backend/cuda/adam.hpp"
+#include "vid2vox/backend/cuda/adam/adam.hpp"
 
 #include "cuda/arrays.hpp"
 

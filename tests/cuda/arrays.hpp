@@ -11,7 +11,7 @@
 
 #include "support/catch.hpp"
 #include "support/epsilon.hpp"
-#include "vid2vox/backend/cuda/runtime.hpp"
+#include "vid2vox/backend/cuda/runtime/runtime.hpp"
 #include "vid2vox/core/half.hpp"
 #include "vid2vox/core/random.hpp"
 

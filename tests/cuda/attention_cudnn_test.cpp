@@ -1,5 +1,5 @@
 // Which attention cuDNN takes, and what it computes.
-#include "vid2vox/backend/cuda/attention_cudnn.hpp"
+#include "vid2vox/backend/cuda/attention/attention_cudnn.hpp"
 
 #include <cstring>
 #include <iostream>

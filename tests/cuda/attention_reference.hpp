@@ -8,7 +8,7 @@
 
 #include "ops/geometries.hpp"
 #include "support/catch.hpp"
-#include "vid2vox/backend/cuda/attention.hpp"
+#include "vid2vox/backend/cuda/attention/attention.hpp"
 #include "vid2vox/core/half.hpp"
 #include "vid2vox/core/random.hpp"
 

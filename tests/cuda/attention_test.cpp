@@ -1,4 +1,4 @@
-#include "vid2vox/backend/cuda/attention.hpp"
+#include "vid2vox/backend/cuda/attention/attention.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "vid2vox/backend/cuda/axial_attention.hpp"
+#include "vid2vox/backend/cuda/axial_attention/axial_attention.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "vid2vox/backend/cuda/codebook.hpp"
+#include "vid2vox/backend/cuda/codebook/codebook.hpp"
 
 #include <algorithm>
 #include <cmath>

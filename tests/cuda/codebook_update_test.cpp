@@ -7,7 +7,7 @@
 
 #include "codebook_data.hpp"
 #include "support/catch.hpp"
-#include "vid2vox/backend/cuda/codebook.hpp"
+#include "vid2vox/backend/cuda/codebook/codebook.hpp"
 
 namespace vid2vox {
 namespace {

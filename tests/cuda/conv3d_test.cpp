@@ -1,4 +1,4 @@
-#include "vid2vox/backend/cuda/conv3d.hpp"
+#include "vid2vox/backend/cuda/conv3d/conv3d.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +8,7 @@
 
 #include "ops/geometries.hpp"
 #include "support/catch.hpp"
-#include "vid2vox/backend/cuda/conv3d_repack.hpp"
+#include "vid2vox/backend/cuda/conv3d/conv3d_repack.hpp"
 #include "vid2vox/core/random.hpp"
 
 namespace vid2vox {

@@ -1,4 +1,4 @@
-#include "vid2vox/backend/cuda/embedding.hpp"
+#include "vid2vox/backend/cuda/embedding/embedding.hpp"
 
 #include "cuda/arrays.hpp"
 

@@ -1,12 +1,12 @@
-#include "vid2vox/backend/cuda/graph.hpp"
+#include "vid2vox/backend/cuda/graph/graph.hpp"
 
 #include <optional>
 #include <stdexcept>
 #include <thread>
 
 #include "cuda/arrays.hpp"
-#include "vid2vox/backend/cuda/memory.hpp"
-#include "vid2vox/backend/cuda/pointwise.hpp"
+#include "vid2vox/backend/cuda/memory/memory.hpp"
+#include "vid2vox/backend/cuda/pointwise/pointwise.hpp"
 
 namespace vid2vox {
 namespace {

@@ -1,4 +1,4 @@
-#include "vid2vox/backend/cuda/loss.hpp"
+#include "vid2vox/backend/cuda/loss/loss.hpp"
 
 #include "cuda/arrays.hpp"
 

@@ -1,4 +1,4 @@
-#include "vid2vox/backend/cuda/matrix_product.hpp"
+#include "vid2vox/backend/cuda/matrix_product/matrix_product.hpp"
 
 #include <bit>
 #include <cmath>

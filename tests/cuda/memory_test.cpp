@@ -1,4 +1,4 @@
-#include "vid2vox/backend/cuda/memory.hpp"
+#include "vid2vox/backend/cuda/memory/memory.hpp"
 
 #include <algorithm>
 #include <cmath>

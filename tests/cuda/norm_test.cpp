@@ -1,4 +1,4 @@
-#include "vid2vox/backend/cuda/norm.hpp"
+#include "vid2vox/backend/cuda/norm/norm.hpp"
 
 #include <tuple>
 

@@ -1,4 +1,4 @@
-#include "vid2vox/backend/cuda/number_type.hpp"
+#include "vid2vox/backend/cuda/runtime/number_type.hpp"
 
 #include "support/catch.hpp"
 #include "vid2vox/core/half.hpp"

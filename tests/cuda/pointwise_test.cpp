@@ -1,4 +1,4 @@
-#include "vid2vox/backend/cuda/pointwise.hpp"
+#include "vid2vox/backend/cuda/pointwise/pointwise.hpp"
 
 #include "cuda/arrays.hpp"
 #include "vid2vox/backend/cpu/pointwise.hpp"

@@ -1,8 +1,8 @@
 #include <vector>
 
-#include "encoding/ridge_engine_cases.hpp"
+#include "encoding/ridge/engine_cases.hpp"
+#include "vid2vox/backend/cuda/dense/engine.hpp"
 #include "vid2vox/core/parallel.hpp"
-#include "vid2vox/cuda_ridge.hpp"
 
 namespace {
 
@@ -11,8 +11,8 @@ using namespace vid2vox::encoding;
 using backend::cuda::HostMatrixMemory;
 using backend::cuda::product_tiles;
 using backend::cuda::ProductTiles;
-using encoding::detail::mutable_view_of;
-using encoding::detail::view_of;
+using linalg::mutable_view_of;
+using linalg::view_of;
 using testing::noise;
 using testing::plain_product;
 using testing::relative_error;
@@ -23,12 +23,12 @@ using Matrix = RowMatrix<double>;
 struct WithGpu {
   explicit WithGpu(std::size_t bytes = 0) {
     HostMatrixMemory::instance().set_limit(bytes);
-    set_ridge_engine(&cuda_ridge_engine());
+    linalg::set_engine(backend::cuda::dense_engine());
   }
   WithGpu(const WithGpu&) = delete;
   WithGpu& operator=(const WithGpu&) = delete;
   ~WithGpu() {
-    set_ridge_engine(nullptr);
+    vid2vox::linalg::set_engine({});
     HostMatrixMemory::instance().set_limit(0);
   }
 };
@@ -60,21 +60,20 @@ Solved solve_all(const Matrix& gram, const Matrix& right) {
   auto a = a_all.block(1, 2, n, n);
   auto b = b_all.block(2, 1, n, right.cols());
   Solved result;
-  const RidgeEngine& engine = ridge_engine();
-  result.positive = engine.cholesky(mutable_view_of<double>(a));
+  result.positive = linalg::cholesky(mutable_view_of<double>(a));
   if (!result.positive) return result;
   result.factor = upper(a);
-  engine.solve(view_of<double>(a), mutable_view_of<double>(b));
+  linalg::solve(view_of<double>(a), mutable_view_of<double>(b));
   result.solution = b;
-  engine.invert(mutable_view_of<double>(a));
+  linalg::invert(mutable_view_of<double>(a));
   result.inverse = upper(a);
   return result;
 }
 
 TEST_CASE("the GPU computes what the ridge asks of an engine") {
   const WithGpu gpu;
-  CHECK(std::string(ridge_engine().name) == "cuda");
-  testing::check_ridge_engine();
+  CHECK(std::string(vid2vox::linalg::engine().name) == "cuda");
+  testing::check_engine();
 }
 
 TEST_CASE("products larger than the device's memory are computed in tiles") {
@@ -104,33 +103,32 @@ TEST_CASE("factors, solutions and inverses larger than the device's memory equal
     for (const Eigen::Index place : {Eigen::Index{0}, Eigen::Index{30}, kOrder - 1}) {
       Matrix indefinite = gram;
       indefinite(place, place) = -1;
-      CHECK_FALSE(ridge_engine().cholesky(mutable_view_of<double>(indefinite)));
+      CHECK_FALSE(linalg::cholesky(mutable_view_of<double>(indefinite)));
       indefinite(place, place) = NAN;
-      CHECK_FALSE(ridge_engine().cholesky(mutable_view_of<double>(indefinite)));
+      CHECK_FALSE(linalg::cholesky(mutable_view_of<double>(indefinite)));
     }
   }
 }
 
 TEST_CASE("empty matrices, matrices of one number, and sums over nothing") {
   const WithGpu gpu;
-  const RidgeEngine& engine = ridge_engine();
   double four = 4;
   double right = 8;
   double value = 0;
-  CHECK(engine.cholesky({&four, 1, 1}));
+  CHECK(linalg::cholesky({&four, 1, 1}));
   CHECK(four == 2);
-  engine.solve({&four, 1, 1}, {&right, 1, 1});
+  linalg::solve({&four, 1, 1}, {&right, 1, 1});
   CHECK(right == 2);
-  engine.invert({&four, 1, 1});
+  linalg::invert({&four, 1, 1});
   CHECK(four == 0.25);
-  CHECK(engine.decompose({&four, 1, 1}, &value));
+  CHECK(linalg::decompose({&four, 1, 1}, &value));
   CHECK(value == 0.25);
   CHECK(std::abs(four) == 1);
-  CHECK(engine.cholesky({nullptr, 0, 0}));
-  CHECK(engine.decompose({nullptr, 0, 0}, nullptr));
-  engine.solve({nullptr, 0, 0}, {nullptr, 0, 3});
-  engine.solve({&four, 1, 1}, {nullptr, 1, 0});
-  engine.invert({nullptr, 0, 0});
+  CHECK(linalg::cholesky({nullptr, 0, 0}));
+  CHECK(linalg::decompose({nullptr, 0, 0}, nullptr));
+  linalg::solve({nullptr, 0, 0}, {nullptr, 0, 3});
+  linalg::solve({&four, 1, 1}, {nullptr, 1, 0});
+  linalg::invert({nullptr, 0, 0});
   std::vector<double> c{1, 2, 3, 4};
   engine.product_float64(Transposed::kNone, {nullptr, 2, 0}, {nullptr, 0, 1}, {c.data(), 2, 1, 2},
                          true);

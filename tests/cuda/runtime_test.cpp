@@ -1,4 +1,4 @@
-#include "vid2vox/backend/cuda/runtime.hpp"
+#include "vid2vox/backend/cuda/runtime/runtime.hpp"
 
 #include <algorithm>
 #include <cmath>

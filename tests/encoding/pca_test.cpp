@@ -4,7 +4,7 @@
 #include <limits>
 #include <numeric>
 
-#include "ridge_cases.hpp"
+#include "encoding/ridge/ridge_cases.hpp"
 #include "support/catch.hpp"
 
 namespace {

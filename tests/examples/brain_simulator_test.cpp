@@ -1,4 +1,4 @@
-#include "common/brain_simulator.hpp"
+#include "demo/brain_simulator.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "common/sha256.hpp"
 #include "examples/program_runner.hpp"
 #include "vid2vox/io/nifti.hpp"
+#include "vid2vox/runtime/sha256.hpp"
 
 namespace {
 
@@ -16,7 +16,7 @@ using testing::run;
 using testing::says;
 
 std::string sha256(const std::string& text) {
-  examples::Sha256 hash;
+  runtime::Sha256 hash;
   hash.add(std::as_bytes(std::span(text.data(), text.size())));
   return hash.digest();
 }

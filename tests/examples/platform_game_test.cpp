@@ -1,4 +1,4 @@
-#include "common/platform_game.hpp"
+#include "demo/platform_game.hpp"
 
 #include <algorithm>
 #include <cstdlib>

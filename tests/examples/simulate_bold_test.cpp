@@ -10,8 +10,8 @@
 #include <vector>
 #include <xtensor/xadapt.hpp>
 
-#include "common/brain_simulator.hpp"
-#include "common/platform_game.hpp"
+#include "demo/brain_simulator.hpp"
+#include "demo/platform_game.hpp"
 #include "support/catch.hpp"
 #include "support/test_data.hpp"
 #include "vid2vox/io/npy.hpp"

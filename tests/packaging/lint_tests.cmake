@@ -17,7 +17,8 @@ set_tests_properties("lint:clang-format" PROPERTIES LABELS lint
 # their own, `tidy`, which `./run test` leaves out and `./run tidy` runs.
 set(tidy_units ${CMAKE_CURRENT_BINARY_DIR}/all_headers_a.cpp)
 if(VID2VOX_BUILD_EXAMPLES)
-  file(GLOB programs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/examples/*.cpp)
+  file(GLOB programs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/examples/*.cpp
+    ${PROJECT_SOURCE_DIR}/examples/programs/*.cpp)
   foreach(program IN LISTS programs)
     get_filename_component(name ${program} NAME_WE)
     if(TARGET ${name})

@@ -8,17 +8,17 @@
 #include <stdexcept>
 #include <thread>
 
-#include "common/csv.hpp"
-#include "common/interrupt.hpp"
-#include "common/progress.hpp"
-#include "common/run_main.hpp"
-#include "common/stages.hpp"
+#include "programs/run_main.hpp"
 #include "support/catch.hpp"
 #include "support/test_data.hpp"
+#include "vid2vox/runtime/csv.hpp"
+#include "vid2vox/runtime/interrupt.hpp"
+#include "vid2vox/runtime/progress.hpp"
+#include "vid2vox/runtime/stages.hpp"
 
 namespace {
 
-using namespace vid2vox::examples;
+using namespace vid2vox::runtime;
 
 std::string content(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);

@@ -4,7 +4,7 @@
 
 #include "report/pixels.hpp"
 #include "support/catch.hpp"
-#include "vid2vox/io/volume.hpp"
+#include "vid2vox/imaging/volume_sampler.hpp"
 #include "vid2vox/report/brain_slices.hpp"
 #include "vid2vox/report/glass_brain.hpp"
 #include "vid2vox/report/map_scale.hpp"

@@ -12,13 +12,13 @@
 #include "cuda/arrays.hpp"
 #include "simt/shim_banks.hpp"
 #include "support/catch.hpp"
-#include "vid2vox/backend/cuda/axial_attention.hpp"
-#include "vid2vox/backend/cuda/codebook.hpp"
-#include "vid2vox/backend/cuda/conv3d_repack.hpp"
-#include "vid2vox/backend/cuda/embedding.hpp"
-#include "vid2vox/backend/cuda/loss.hpp"
-#include "vid2vox/backend/cuda/norm.hpp"
-#include "vid2vox/backend/cuda/pointwise.hpp"
+#include "vid2vox/backend/cuda/axial_attention/axial_attention.hpp"
+#include "vid2vox/backend/cuda/codebook/codebook.hpp"
+#include "vid2vox/backend/cuda/conv3d/conv3d_repack.hpp"
+#include "vid2vox/backend/cuda/embedding/embedding.hpp"
+#include "vid2vox/backend/cuda/loss/loss.hpp"
+#include "vid2vox/backend/cuda/norm/norm.hpp"
+#include "vid2vox/backend/cuda/pointwise/pointwise.hpp"
 
 namespace vid2vox {
 namespace {

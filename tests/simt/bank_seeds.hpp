@@ -1,6 +1,6 @@
 #pragma once
 
-#include "vid2vox/backend/cuda/simt.cuh"
+#include "vid2vox/backend/cuda/simt/simt.cuh"
 
 // Kernels of one warp whose bank conflicts are known, for the counter's own test.
 

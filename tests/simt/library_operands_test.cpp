@@ -6,8 +6,8 @@
 #include "cuda/arrays.hpp"
 #include "simt/errors.hpp"
 #include "support/catch.hpp"
-#include "vid2vox/backend/cuda/conv3d.hpp"
-#include "vid2vox/backend/cuda/matrix_product.hpp"
+#include "vid2vox/backend/cuda/conv3d/conv3d.hpp"
+#include "vid2vox/backend/cuda/matrix_product/matrix_product.hpp"
 
 namespace vid2vox {
 namespace {

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "vid2vox/backend/cuda/simt.cuh"
+#include "vid2vox/backend/cuda/simt/simt.cuh"
 
 namespace {
 

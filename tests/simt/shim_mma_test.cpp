@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
-#include "vid2vox/backend/cuda/simt.cuh"
+#include "vid2vox/backend/cuda/simt/simt.cuh"
 #include "vid2vox/core/random.hpp"
 
 namespace {

@@ -8,7 +8,7 @@
 
 #include "simt/errors.hpp"
 #include "support/catch.hpp"
-#include "vid2vox/backend/cuda/simt.cuh"
+#include "vid2vox/backend/cuda/simt/simt.cuh"
 
 namespace {
 

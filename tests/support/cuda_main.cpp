@@ -11,7 +11,7 @@
 #include <iostream>
 #include <string_view>
 
-#include "vid2vox/backend/cuda/runtime.hpp"
+#include "vid2vox/backend/cuda/runtime/runtime.hpp"
 
 int main(int argc, char** argv) {
   const bool lists = std::any_of(argv, argv + argc, [](const char* argument) {

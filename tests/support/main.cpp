@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "vid2vox/backend/cpu/onednn.hpp"
+#include "vid2vox/linalg/onednn.hpp"
 
 namespace {
 
@@ -15,7 +15,7 @@ namespace {
 [[maybe_unused]] const bool engine_is_chosen = [] {
   const char* name = std::getenv("VID2VOX_TEST_ENGINE");
   if (name == nullptr || std::string_view(name) != "onednn") return false;
-  vid2vox::backend::cpu::set_product_engine(&vid2vox::backend::cpu::onednn_engine());
+  vid2vox::linalg::set_engine(vid2vox::linalg::onednn_engine());
   return true;
 }();
 

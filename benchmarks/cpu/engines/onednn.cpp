@@ -1,9 +1,9 @@
-#include "vid2vox/backend/cpu/onednn.hpp"
+#include "vid2vox/linalg/onednn.hpp"
 
 #include "engine.hpp"
 
 namespace vid2vox::bench {
 
-void start_engine() { backend::cpu::set_product_engine(&backend::cpu::onednn_engine()); }
+void start_engine() { linalg::set_engine(linalg::onednn_engine()); }
 
 }  // namespace vid2vox::bench

@@ -2,8 +2,8 @@
 
 #include <memory>
 
-#include "vid2vox/backend/cuda/number_type.hpp"
-#include "vid2vox/backend/cuda/runtime.hpp"
+#include "vid2vox/backend/cuda/runtime/number_type.hpp"
+#include "vid2vox/backend/cuda/runtime/runtime.hpp"
 #include "vid2vox/ops/attention.hpp"
 
 namespace vid2vox::bench {

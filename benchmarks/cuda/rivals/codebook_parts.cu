@@ -1,7 +1,7 @@
 #include <numeric>
 
 #include "codebook_parts.hpp"
-#include "vid2vox/backend/cuda/codebook_launch.cuh"
+#include "vid2vox/backend/cuda/codebook/launch.cuh"
 
 namespace vid2vox::bench {
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "vid2vox/backend/cuda/codebook.hpp"
+#include "vid2vox/backend/cuda/codebook/codebook.hpp"
 
 namespace vid2vox::bench {
 

@@ -7,9 +7,9 @@
 
 #include <string>
 
-#include "vid2vox/backend/cuda/number_type.hpp"
-#include "vid2vox/backend/cuda/runtime.hpp"
-#include "vid2vox/backend/cuda/runtime_call.cuh"
+#include "vid2vox/backend/cuda/runtime/call.cuh"
+#include "vid2vox/backend/cuda/runtime/number_type.hpp"
+#include "vid2vox/backend/cuda/runtime/runtime.hpp"
 #include "vid2vox/core/error.hpp"
 
 // What the rivals share: cuBLAS's classic interface, and launches of simple kernels.

@@ -2,8 +2,8 @@
 #include <vector>
 
 #include "cudnn_attention.hpp"
-#include "vid2vox/backend/cuda/cudnn_graph.cuh"
-#include "vid2vox/backend/cuda/runtime.hpp"
+#include "vid2vox/backend/cuda/cudnn/graph.cuh"
+#include "vid2vox/backend/cuda/runtime/runtime.hpp"
 
 namespace vid2vox::bench {
 namespace {

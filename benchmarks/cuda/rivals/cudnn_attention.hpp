@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "vid2vox/backend/cuda/number_type.hpp"
+#include "vid2vox/backend/cuda/runtime/number_type.hpp"
 
 namespace vid2vox::bench {
 

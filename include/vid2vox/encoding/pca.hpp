@@ -14,7 +14,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/core/random.hpp"
-#include "vid2vox/encoding/ridge_decomposition.hpp"
+#include "vid2vox/encoding/ridge/internal/decomposition.hpp"
 
 namespace vid2vox::encoding {
 
@@ -75,7 +75,7 @@ struct CenteredRows {
           RowMatrix<T> part(count, b.cols());
           for (Eigen::Index at = 0; at < b.rows(); at += kInnerPiece) {
             const Eigen::Index inner = std::min(kInnerPiece, b.rows() - at);
-            multiply<T>(
+            linalg::multiply<T>(
                 transposed ? Transposed::kLeft : Transposed::kNone,
                 transposed ? block(at, inner, first, count) : block(first, count, at, inner),
                 right.middleRows(at, inner), part);

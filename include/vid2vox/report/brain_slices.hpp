@@ -13,7 +13,7 @@
 
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/parallel.hpp"
-#include "vid2vox/io/volume.hpp"
+#include "vid2vox/imaging/volume_sampler.hpp"
 #include "vid2vox/report/figure.hpp"
 #include "vid2vox/report/map_scale.hpp"
 
@@ -120,7 +120,7 @@ class BackgroundGray {
   }
 
  private:
-  io::VolumeSampler sampler_;
+  imaging::VolumeSampler sampler_;
   double white_ = 1;
 };
 
@@ -171,7 +171,7 @@ inline void draw_slice(Figure& figure, const Box& box, const BrainPlane& plane, 
   const int width = std::max(1, static_cast<int>(std::lround(box.width * figure.scale())));
   const int height = std::max(1, static_cast<int>(std::lround(box.height * figure.scale())));
   Canvas canvas(width, height);
-  const io::VolumeSampler values(map);
+  const imaging::VolumeSampler values(map);
   parallel_for(static_cast<std::size_t>(height), [&](std::size_t row) {
     const int y = static_cast<int>(row);
     for (int x = 0; x < width; ++x) {

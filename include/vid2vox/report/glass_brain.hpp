@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "vid2vox/core/parallel.hpp"
-#include "vid2vox/io/volume.hpp"
+#include "vid2vox/imaging/volume_sampler.hpp"
 #include "vid2vox/report/brain_slices.hpp"
 #include "vid2vox/report/figure.hpp"
 #include "vid2vox/report/map_scale.hpp"
@@ -38,7 +38,7 @@ Projection project(const io::Volume& volume, const BrainPlane& plane, const Brai
   Projection result{count(plane.across), count(plane.up), {}};
   result.values.assign(
       static_cast<std::size_t>(result.width) * static_cast<std::size_t>(result.height), start);
-  const io::VolumeSampler sampler(volume);
+  const imaging::VolumeSampler sampler(volume);
   const int depth = count(plane.through);
   parallel_for(static_cast<std::size_t>(result.height), [&](std::size_t row) {
     const int y = static_cast<int>(row);

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "vid2vox/core/error.hpp"
-#include "vid2vox/io/mesh.hpp"
+#include "vid2vox/imaging/surface.hpp"
 #include "vid2vox/report/brain_slices.hpp"
 #include "vid2vox/report/figure.hpp"
 #include "vid2vox/report/map_scale.hpp"
@@ -33,7 +33,7 @@ class SurfaceView {
       : hemisphere_(hemisphere),
         scale_(scale),
         from_(from),
-        normals_(io::vertex_normals(hemisphere.mesh)) {}
+        normals_(imaging::vertex_normals(hemisphere.mesh)) {}
 
   /// Fills the box; `centre` (y, z in mm) lies in its middle.
   void draw(Figure& figure, const Box& box, const Point& centre, double pixels_per_mm) {

@@ -4,7 +4,7 @@
 
 #include "cuda/plans/devices.hpp"
 #include "support/catch.hpp"
-#include "vid2vox/backend/cuda/attention_plan.cuh"
+#include "vid2vox/backend/cuda/attention/cudnn_plan.cuh"
 
 namespace vid2vox {
 namespace {

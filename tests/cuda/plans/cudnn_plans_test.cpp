@@ -6,7 +6,7 @@
 #include "cuda/plans/devices.hpp"
 #include "cuda/plans/model_convolutions.hpp"
 #include "support/catch.hpp"
-#include "vid2vox/backend/cuda/conv3d_plan.cuh"
+#include "vid2vox/backend/cuda/conv3d/plan.cuh"
 
 namespace vid2vox {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "vid2vox/backend/cuda/conv3d.hpp"
-#include "vid2vox/backend/cuda/pointwise.hpp"
+#include "vid2vox/backend/cuda/conv3d/conv3d.hpp"
+#include "vid2vox/backend/cuda/pointwise/pointwise.hpp"
 #include "vid2vox/models/presets.hpp"
 
 namespace vid2vox {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "vid2vox/backend/cuda/conv3d_plan.cuh"
+#include "vid2vox/backend/cuda/conv3d/plan.cuh"
 
 namespace vid2vox::testing {
 

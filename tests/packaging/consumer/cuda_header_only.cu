@@ -1,6 +1,6 @@
 // The header-only way: the kernels come from *_launch.cuh, in as many .cu files as include them.
-#include "vid2vox/backend/cuda/memory_launch.cuh"
-#include "vid2vox/backend/cuda/runtime_launch.cuh"
+#include "vid2vox/backend/cuda/memory/launch.cuh"
+#include "vid2vox/backend/cuda/runtime/launch.cuh"
 
 bool fills_in_another_unit();
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "vid2vox/backend/cuda/matrix_product.hpp"
-#include "vid2vox/backend/cuda/memory.hpp"
+#include "vid2vox/backend/cuda/matrix_product/matrix_product.hpp"
+#include "vid2vox/backend/cuda/memory/memory.hpp"
 
 #ifdef __CUDA_RUNTIME_API_H__
 #error "a header of CUDA was included"

@@ -1,5 +1,5 @@
-#include "vid2vox/backend/cuda/memory_launch.cuh"
-#include "vid2vox/backend/cuda/runtime_launch.cuh"
+#include "vid2vox/backend/cuda/memory/launch.cuh"
+#include "vid2vox/backend/cuda/runtime/launch.cuh"
 
 bool fills_in_another_unit() {
   vid2vox::backend::cuda::DeviceBuffer<int> values(2);

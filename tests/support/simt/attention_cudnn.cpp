@@ -1,5 +1,5 @@
 // Stands in for cuDNN's attention where kernels run without a GPU: it has no plan.
-#include "vid2vox/backend/cuda/attention_cudnn.hpp"
+#include "vid2vox/backend/cuda/attention/attention_cudnn.hpp"
 
 namespace vid2vox::backend::cuda {
 

@@ -1,7 +1,7 @@
 // Stands in for cuDNN where kernels run without a GPU: float32 sums of float32, TF32 or 16-bit
 // inputs. As with cuDNN, a 16-bit output is rounded once before its bias is added, and the gradient
 // of 16-bit weights is rounded once before it is added.
-#include "vid2vox/backend/cuda/conv3d.hpp"
+#include "vid2vox/backend/cuda/conv3d/conv3d.hpp"
 
 #include <bit>
 #include <cstdint>

@@ -1,5 +1,5 @@
 // Stands in for cuBLAS' float64 and for cuSOLVER where kernels run without a GPU: plain loops.
-#include "vid2vox/backend/cuda/dense.hpp"
+#include "vid2vox/backend/cuda/dense/dense.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,11 +1,11 @@
 // Stands in for CUDA graphs where kernels run without a GPU: a list of what was submitted.
-#include "vid2vox/backend/cuda/graph.hpp"
+#include "vid2vox/backend/cuda/graph/graph.hpp"
 
 #include <cstdlib>
 #include <memory>
 
 #include "simt/shim_record.hpp"
-#include "vid2vox/backend/cuda/stream_pool.hpp"
+#include "vid2vox/backend/cuda/runtime/stream_pool.hpp"
 
 namespace vid2vox::backend::cuda {
 namespace {

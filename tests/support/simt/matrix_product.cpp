@@ -1,6 +1,6 @@
 // Stands in for cuBLASLt where kernels run without a GPU: float32 sums of float32, TF32 or 16-bit
 // inputs, rounded once to the output's type.
-#include "vid2vox/backend/cuda/matrix_product.hpp"
+#include "vid2vox/backend/cuda/matrix_product/matrix_product.hpp"
 
 #include <bit>
 #include <vector>

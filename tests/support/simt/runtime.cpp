@@ -2,7 +2,7 @@
 // when its call returns (unless a graph is captured), so every stream is empty. Fresh memory holds
 // NaNs (in float32, bfloat16 and float16), and every allocation has its exact size, so that
 // AddressSanitizer sees an overrun.
-#include "vid2vox/backend/cuda/runtime.hpp"
+#include "vid2vox/backend/cuda/runtime/runtime.hpp"
 
 #include <algorithm>
 #include <array>
@@ -14,7 +14,7 @@
 #include <string>
 
 #include "simt/shim_record.hpp"
-#include "vid2vox/backend/cuda/stream_pool.hpp"
+#include "vid2vox/backend/cuda/runtime/stream_pool.hpp"
 
 namespace vid2vox::backend::cuda {
 namespace {

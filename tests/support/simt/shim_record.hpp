@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "vid2vox/backend/cuda/runtime.hpp"
+#include "vid2vox/backend/cuda/runtime/runtime.hpp"
 #include "vid2vox/core/error.hpp"
 
 // Work under the shim runs when it is submitted, or is recorded where a graph is captured. Whatever

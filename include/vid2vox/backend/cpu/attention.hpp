@@ -121,7 +121,7 @@ struct Attention<cpu> {
     parallel_for(sequences * pieces, [&](std::size_t index) {
       const std::size_t sequence = index / pieces;
       host::AttentionGradientTiles<A> tiles(g.d_k, g.d_v, length, g.keys);
-      host::ThreadScratch<A> own(pieces == 1 ? size : 0);
+      ThreadScratch<A> own(pieces == 1 ? size : 0);
       A* sums = pieces == 1 ? own.data() : partial.data() + index * size;
       std::fill_n(sums, size, A(0));
       const auto head = host::attention_head(g, sequence, q, k, v);

@@ -7,14 +7,16 @@
 #include <type_traits>
 
 #include "vid2vox/backend/cpu/pointwise.hpp"
-#include "vid2vox/backend/cpu/thread_scratch.hpp"
-#include "vid2vox/backend/cpu/tile_product.hpp"
 #include "vid2vox/core/random.hpp"
+#include "vid2vox/core/thread_scratch.hpp"
+#include "vid2vox/linalg/tile_product.hpp"
 
 // Attention of a block of queries of one head to all its keys. The weights of the block stand
 // transposed, a row for each key and a lane for each query: softmax then needs no sum across lanes.
 
 namespace vid2vox::backend::cpu {
+
+using namespace linalg;
 
 /// Dropout of attention weights: element number first + query * keys + key.
 struct WeightDropout {

@@ -117,16 +117,16 @@ struct AxialAttention<cpu> {
       const auto head = host::axial_head(g, qkv, s);
       const MatrixView<const T> upstream = host::axial_rows(g, d_o, s, 1, 0);
       const MatrixView<T> d_q = host::axial_rows(g, d_qkv, s, 3, 0);
-      const std::size_t size = s.length * host::whole_vectors<A>(upstream.cols);
-      host::ThreadScratch<A> d_k(size);
-      host::ThreadScratch<A> d_v(size);
+      const std::size_t size = s.length * linalg::whole_vectors<A>(upstream.cols);
+      ThreadScratch<A> d_k(size);
+      ThreadScratch<A> d_v(size);
       host::for_axial_blocks<A>(s, [&](std::size_t begin, std::size_t count) {
         host::attend_backward(head, begin, host::rows_of(upstream, begin, count),
                               host::rows_of(d_q, begin, count), tiles, d_k.data(), d_v.data(),
                               begin > 0);
       });
-      host::copy_from_vectors<T>(d_k.data(), host::axial_rows(g, d_qkv, s, 3, 1));
-      host::copy_from_vectors<T>(d_v.data(), host::axial_rows(g, d_qkv, s, 3, 2));
+      linalg::copy_from_vectors<T>(d_k.data(), host::axial_rows(g, d_qkv, s, 3, 1));
+      linalg::copy_from_vectors<T>(d_v.data(), host::axial_rows(g, d_qkv, s, 3, 2));
     });
   }
 };

@@ -8,16 +8,18 @@
 #include <vector>
 
 #include "vid2vox/backend/cpu/norm.hpp"
-#include "vid2vox/backend/cpu/thread_scratch.hpp"
-#include "vid2vox/backend/cpu/tile_product.hpp"
 #include "vid2vox/core/buffer.hpp"
 #include "vid2vox/core/parallel.hpp"
+#include "vid2vox/core/thread_scratch.hpp"
+#include "vid2vox/linalg/tile_product.hpp"
 
 // The nearest code of a panel of rows. A row has a lane, so that its best score so far, the second
 // best and the best code are kept by lanes while the codes' products come out of the registers: no
 // score is ever stored.
 
 namespace vid2vox::backend::cpu {
+
+using namespace linalg;
 
 inline constexpr std::size_t kPanelVectors = 3;
 /// Codes that are handled at a time. With kPanelVectors: 24 sums in 32 registers.

@@ -8,8 +8,8 @@
 #include "vid2vox/backend/cpu/conv3d_fold.hpp"
 #include "vid2vox/backend/cpu/matrix_product.hpp"
 #include "vid2vox/backend/cpu/pointwise.hpp"
-#include "vid2vox/backend/cpu/thread_scratch.hpp"
 #include "vid2vox/core/parallel.hpp"
+#include "vid2vox/core/thread_scratch.hpp"
 #include "vid2vox/ops/conv3d.hpp"
 
 namespace vid2vox::backend::cpu {
@@ -163,7 +163,7 @@ void gather_product(const Gather& gather, const T* source, const T* weights,
     return MatrixView<const T>(weights + group * pieces.group * gather.width() * out_channels,
                                pieces.columns(gather, group), out_channels);
   };
-  if (product_engine() != nullptr || gather.rows() <= pieces.tile_rows) {
+  if (engine().tiles.float32 != nullptr || gather.rows() <= pieces.tile_rows) {
     gather_tiles(
         gather, pieces, source, out_channels,
         [&](std::size_t group, MatrixView<const T> rows, MatrixView<A> sum, bool accumulate) {
@@ -329,7 +329,7 @@ struct Conv3d<cpu> {
       return;
     }
     const auto in = static_cast<std::size_t>(g.in_channels);
-    backend::cpu::ThreadScratch<T> weights(g.kernel.volume() * in *
+    ThreadScratch<T> weights(g.kernel.volume() * in *
                                            static_cast<std::size_t>(g.out_channels));
     for (int t = 0; t < std::min(g.stride.t, g.in.t); ++t) {
       for (int h = 0; h < std::min(g.stride.h, g.in.h); ++h) {
@@ -360,7 +360,7 @@ struct Conv3d<cpu> {
     const backend::cpu::WeightGradientPieces pieces(gather);
     const std::size_t size = gather.pairs() * gather.width() * out;
     using A = AccumulateOf<T>;
-    backend::cpu::ThreadScratch<A> sums(pieces.chunks == 1 ? 0 : pieces.chunks * size);
+    ThreadScratch<A> sums(pieces.chunks == 1 ? 0 : pieces.chunks * size);
     std::fill_n(sums.data(), sums.size(), A(0));
     parallel_for(pieces.groups * pieces.chunks, [&](std::size_t piece) {
       const std::size_t chunk = piece / pieces.groups;

@@ -4,8 +4,8 @@
 #include <cstddef>
 
 #include "vid2vox/backend/cpu/matrix_product.hpp"
-#include "vid2vox/backend/cpu/thread_scratch.hpp"
 #include "vid2vox/core/parallel.hpp"
+#include "vid2vox/core/thread_scratch.hpp"
 #include "vid2vox/ops/conv3d.hpp"
 
 namespace vid2vox::backend::cpu {

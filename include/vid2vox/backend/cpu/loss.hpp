@@ -6,8 +6,8 @@
 #include <cstdint>
 
 #include "vid2vox/backend/cpu/norm.hpp"
-#include "vid2vox/backend/cpu/thread_scratch.hpp"
-#include "vid2vox/backend/cpu/vectors.hpp"
+#include "vid2vox/core/thread_scratch.hpp"
+#include "vid2vox/linalg/vectors.hpp"
 #include "vid2vox/ops/loss.hpp"
 
 namespace vid2vox::ops {
@@ -52,9 +52,9 @@ struct Loss<cpu> {
           const T* logit = logits + row * classes;
           const auto label = static_cast<std::size_t>(target[row]);
           const double label_logit = static_cast<double>(logit[label]);
-          host::ThreadScratch<A> softmax(host::whole_vectors<A>(classes));
+          ThreadScratch<A> softmax(linalg::whole_vectors<A>(classes));
           for (std::size_t i = 0; i < classes; ++i) softmax[i] = static_cast<A>(logit[i]);
-          const auto [largest, denominator] = host::exponentiate_row(classes, softmax.data());
+          const auto [largest, denominator] = linalg::exponentiate_row(classes, softmax.data());
           *total += std::log(static_cast<double>(denominator)) + static_cast<double>(largest) -
                     label_logit;
           if (d_logits == nullptr) return;

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
-#include "vid2vox/backend/cpu/serial_product.hpp"
 #include "vid2vox/core/buffer.hpp"
 #include "vid2vox/core/parallel.hpp"
+#include "vid2vox/linalg/serial_product.hpp"
 #include "vid2vox/ops/matrix_product.hpp"
 
 namespace vid2vox::backend::cpu {
+
+using namespace linalg;
 
 /// Length of the pieces that [0, total) is cut into: about eight, multiples of 16, not below 32.
 constexpr std::size_t piece_length(std::size_t total) {
@@ -85,7 +87,7 @@ struct MatrixProduct<cpu> {
     namespace host = backend::cpu;
     host::for_each_piece(
         c, [&](std::size_t row, std::size_t rows, std::size_t col, std::size_t cols) {
-          host::serial_nn<T, T, Out>(host::block(a, row, rows, 0, a.cols),
+          linalg::serial_nn<T, T, Out>(host::block(a, row, rows, 0, a.cols),
                                      host::block(b, 0, b.rows, col, cols),
                                      host::block(c, row, rows, col, cols), accumulate);
         });
@@ -96,7 +98,7 @@ struct MatrixProduct<cpu> {
     namespace host = backend::cpu;
     host::for_each_piece(
         c, [&](std::size_t row, std::size_t rows, std::size_t col, std::size_t cols) {
-          host::serial_nt<T, T, Out>(host::block(a, row, rows, 0, a.cols),
+          linalg::serial_nt<T, T, Out>(host::block(a, row, rows, 0, a.cols),
                                      host::block(b, col, cols, 0, b.cols),
                                      host::block(c, row, rows, col, cols), accumulate);
         });
@@ -107,7 +109,7 @@ struct MatrixProduct<cpu> {
     namespace host = backend::cpu;
     host::for_each_piece(
         c, [&](std::size_t row, std::size_t rows, std::size_t col, std::size_t cols) {
-          host::serial_tn<T, T, Out>(host::block(a, 0, a.rows, row, rows),
+          linalg::serial_tn<T, T, Out>(host::block(a, 0, a.rows, row, rows),
                                      host::block(b, 0, b.rows, col, cols),
                                      host::block(c, row, rows, col, cols), accumulate);
         });

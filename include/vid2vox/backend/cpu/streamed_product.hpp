@@ -5,13 +5,13 @@
 #include <cstring>
 #include <type_traits>
 
-#include "vid2vox/backend/cpu/packed_product.hpp"
-#include "vid2vox/backend/cpu/serial_product.hpp"
-#include "vid2vox/backend/cpu/thread_scratch.hpp"
-#include "vid2vox/backend/cpu/vectors.hpp"
 #include "vid2vox/core/accumulate.hpp"
 #include "vid2vox/core/matrix_view.hpp"
 #include "vid2vox/core/parallel.hpp"
+#include "vid2vox/core/thread_scratch.hpp"
+#include "vid2vox/linalg/packed_product.hpp"
+#include "vid2vox/linalg/serial_product.hpp"
+#include "vid2vox/linalg/vectors.hpp"
 #include "vid2vox/ops/streamed_product.hpp"
 
 // A matrix [k, n] stands in panels of kStreamColumns columns, the last maybe narrower, each
@@ -20,6 +20,8 @@
 // bfloat16 pairs, whole panels hold those: [k / 2, columns] of two terms each.
 
 namespace vid2vox::backend::cpu {
+
+using namespace linalg;
 
 inline constexpr std::size_t kStreamColumns = 32;
 /// Rows of the left side that a panel is multiplied by at a time.

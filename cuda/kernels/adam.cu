@@ -1,1 +1,0 @@
-#include "vid2vox/backend/cuda/adam_launch.cuh"

@@ -1,1 +1,0 @@
-#include "vid2vox/backend/cuda/attention_cudnn_launch.cuh"

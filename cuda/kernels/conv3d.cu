@@ -1,1 +1,0 @@
-#include "vid2vox/backend/cuda/conv3d_launch.cuh"

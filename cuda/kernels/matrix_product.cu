@@ -1,1 +1,0 @@
-#include "vid2vox/backend/cuda/matrix_product_launch.cuh"

@@ -1,0 +1,227 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "vid2vox/encoding/ridge/banded_ridge.hpp"
+#include "vid2vox/encoding/statistics/reliability.hpp"
+#include "vid2vox/encoding/statistics/scores.hpp"
+#include "vid2vox/runtime/ridge_parts.hpp"
+
+namespace vid2vox::runtime {
+
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+void put(const std::vector<double>& some, std::size_t first, std::vector<double>& all) {
+  std::copy(some.begin(), some.end(), all.begin() + static_cast<std::ptrdiff_t>(first));
+}
+
+}  // namespace
+
+RidgeScorer::RidgeScorer(const UsedRows& test, const RidgeJobOptions& options,
+                         RidgeJobResult& result, StageTimer& timer,
+                         std::function<void(const std::string&)> warn)
+    : options_(options),
+      result_(result),
+      timer_(timer),
+      warn_(std::move(warn)),
+      lengths_(test.lengths) {
+  const std::size_t targets = result.names.size();
+  for (auto* values : {&result.r, &result.r2, &result.p, &result.q}) values->assign(targets, kNaN);
+  for (BandScores& band : result.bands) band.r2.assign(targets, kNaN);
+  result.test_rows = test.rows;
+  if (options.test_repeats) {
+    check_repeats(test);
+    result.ceiling.assign(targets, kNaN);
+    repeats_ = lengths_.size();
+    lengths_.resize(1);
+    result.test_rows.resize(lengths_[0]);
+  }
+  plan_permutations();
+  if (options.max_statistic && permutations_ > 0) observed_.assign(targets, kNaN);
+  if (options.bootstrap > 0 && lengths_.size() < 2) {
+    warn_("no intervals: a bootstrap over runs needs at least two test runs");
+  } else if (options.bootstrap > 0) {
+    result.r_low = result.r_high = std::vector<double>(targets, kNaN);
+  }
+  if (options.keep_predictions) {
+    result.predictions = Array::from_shape({result.test_rows.size(), targets});
+    result.test_targets = result.predictions;
+  }
+}
+
+void RidgeScorer::check_repeats(const UsedRows& test) const {
+  const std::size_t length = test.lengths[0];
+  bool same = test.lengths.size() > 1 && length * test.lengths.size() == test.rows.size();
+  for (const std::size_t own : test.lengths) same = same && own == length;
+  for (std::size_t i = 0; same && i < test.rows.size(); ++i) {
+    same = test.within[i] == test.within[i % length];
+  }
+  if (same) return;
+  throw Error("test runs that are no repeats: fewer than two, or with other rows",
+              "repeats of a stimulus", "test on two or more responses to the same stimulus");
+}
+
+void RidgeScorer::plan_permutations() {
+  if (options_.permutations == 0) return;
+  try {
+    if (options_.blocks) {
+      plan_ = encoding::plan_blocks(lengths_,
+                                    {.permutations = options_.permutations,
+                                     .block_length = options_.block_length,
+                                     .key = {options_.seed, 0, stream_of("block permutations")}});
+      permutations_ = std::get<encoding::BlockPlan>(plan_).permutations;
+      return;
+    }
+    plan_ =
+        encoding::plan_shifts(lengths_, {.permutations = options_.permutations,
+                                         .min_shift = options_.min_shift,
+                                         .key = {options_.seed, 0, stream_of("circular shifts")}});
+    permutations_ = std::get<encoding::ShiftPlan>(plan_).permutations;
+  } catch (const Error& error) {  // short test runs: the scores are still good
+    warn_(fmt::format("no p-values: {}", error.what()));
+    return;
+  }
+  if (permutations_ < options_.permutations) {
+    warn_(
+        fmt::format("the test runs allow {} distinct shifts, so no p is below {:.2g}; block "
+                    "permutations (--null blocks) go further",
+                    permutations_, 1.0 / static_cast<double>(permutations_ + 1)));
+  }
+}
+
+RidgeScorer::Array RidgeScorer::mean_of_runs(const Array& values) const {
+  const std::size_t size = lengths_[0] * values.shape(1);
+  Array mean = Array::from_shape({lengths_[0], values.shape(1)});
+  for (std::size_t i = 0; i < size; ++i) {
+    double sum = 0;
+    for (std::size_t run = 0; run < repeats_; ++run) sum += values.data()[run * size + i];
+    mean.data()[i] = static_cast<float>(sum / static_cast<double>(repeats_));
+  }
+  return mean;
+}
+
+void RidgeScorer::note_ceiling(std::size_t first, const Array& targets) {
+  std::vector<Array> repeats;
+  const std::size_t size = lengths_[0] * targets.shape(1);
+  for (std::size_t run = 0; run < repeats_; ++run) {
+    repeats.push_back(Array::from_shape({lengths_[0], targets.shape(1)}));
+    const float* from = targets.data() + run * size;
+    std::copy(from, from + size, repeats.back().data());
+  }
+  constexpr std::size_t kSplits = 20;
+  const auto ceiling =
+      encoding::noise_ceiling(repeats, kSplits, {options_.seed, 0, stream_of("split halves")});
+  put(ceiling.r, first, result_.ceiling);
+}
+
+/// Where there is no r, why.
+void RidgeScorer::note_flags(std::size_t first, const Array& targets) {
+  for (std::size_t j = 0; j < targets.shape(1); ++j) {
+    std::string& flag = result_.flag[first + j];
+    if (flag != "ok" || !std::isnan(result_.r[first + j])) continue;
+    bool finite = true;
+    bool constant = true;
+    for (std::size_t i = 0; i < targets.shape(0); ++i) {
+      finite = finite && std::isfinite(targets(i, j));
+      constant = constant && targets(i, j) == targets(0, j);
+    }
+    flag = !finite ? "nan" : constant ? "constant_in_test" : "constant_prediction";
+  }
+}
+
+void RidgeScorer::permute(std::size_t first, const Array& predicted, const Array& targets) {
+  std::visit(
+      [&](const auto& plan) {
+        if constexpr (!std::is_same_v<std::decay_t<decltype(plan)>, std::monostate>) {
+          put(encoding::permutation_p_values(predicted, targets, lengths_, plan), first, result_.p);
+          if (observed_.empty()) return;
+          put(encoding::raise_maxima(predicted, targets, lengths_, plan, maxima_), first,
+              observed_);
+        }
+      },
+      plan_);
+  for (std::size_t j = first; j < first + targets.shape(1); ++j) {
+    if (std::isnan(result_.r[j])) result_.p[j] = kNaN;
+  }
+}
+
+void RidgeScorer::score(std::size_t first, Array predicted, Array targets,
+                        std::vector<Array> parts) {
+  timer_.start("score");
+  if (repeats_ > 1) {
+    note_ceiling(first, targets);
+    predicted = mean_of_runs(predicted);
+    targets = mean_of_runs(targets);
+    for (Array& part : parts) part = mean_of_runs(part);
+  }
+  const encoding::Scores scores = encoding::score(predicted, targets);
+  put(scores.r, first, result_.r);
+  put(scores.r2, first, result_.r2);
+  note_flags(first, targets);
+  if (!parts.empty()) {
+    std::vector<encoding::RowMatrix<float>> spaces;
+    for (Array& part : parts) spaces.emplace_back(as_matrix(part));
+    const auto shares = encoding::split_r2<float>(spaces, as_matrix(targets));
+    for (std::size_t j = 0; j < targets.shape(1); ++j) {
+      if (std::isnan(result_.r2[first + j])) continue;
+      for (std::size_t k = 0; k < parts.size(); ++k) {
+        result_.bands[k].r2[first + j] =
+            shares(static_cast<Eigen::Index>(k), static_cast<Eigen::Index>(j));
+      }
+    }
+  }
+  if (!result_.r_low.empty()) {
+    constexpr double kConfidence = 0.95;
+    const auto intervals =
+        encoding::bootstrap_runs(predicted, targets, lengths_, kConfidence, options_.bootstrap,
+                                 {options_.seed, 0, stream_of("bootstrap of runs")});
+    put(intervals.low, first, result_.r_low);
+    put(intervals.high, first, result_.r_high);
+  }
+  timer_.start("permutations");
+  permute(first, predicted, targets);
+  if (!options_.keep_predictions) return;
+  const auto column = static_cast<Eigen::Index>(first);
+  const auto count = static_cast<Eigen::Index>(targets.shape(1));
+  as_matrix(result_.predictions).middleCols(column, count) = as_matrix(predicted);
+  as_matrix(result_.test_targets).middleCols(column, count) = as_matrix(targets);
+}
+
+void RidgeScorer::finish() {
+  if (permutations_ > 0) result_.q = encoding::benjamini_hochberg(result_.p).q;
+  if (!observed_.empty()) {
+    result_.p_max = encoding::p_values_of_maxima(std::move(maxima_), std::move(observed_));
+  }
+  constexpr double kMedian = 0.5;
+  constexpr double kP90 = 0.9;
+  const auto flagged = [&](const char* name) {
+    return static_cast<std::size_t>(std::count(result_.flag.begin(), result_.flag.end(), name));
+  };
+  std::size_t significant = 0;
+  for (const double q : result_.q) significant += q <= options_.fdr ? 1 : 0;
+  auto& summary = result_.summary;
+  summary["median_r"] = encoding::quantile(result_.r, kMedian);
+  summary["p90_r"] = encoding::quantile(result_.r, kP90);
+  summary["median_r2"] = encoding::quantile(result_.r2, kMedian);
+  if (repeats_ > 1) {
+    summary["test_repeats"] = repeats_;
+    summary["median_ceiling"] = encoding::quantile(result_.ceiling, kMedian);
+  }
+  for (const BandScores& band : result_.bands) {
+    summary["median_r2_of_bands"][band.name] = encoding::quantile(band.r2, kMedian);
+  }
+  summary["n_targets"] = result_.r.size();
+  summary["n_constant"] = flagged("constant") + flagged("constant_in_test");
+  summary["n_nan"] = flagged("nan");
+  summary["n_significant"] = significant;
+  summary["fdr"] = options_.fdr;
+  summary["null"] = options_.blocks ? "block permutations" : "circular shifts";
+  summary["permutations"] = permutations_;
+}
+
+}  // namespace vid2vox::runtime

@@ -1,0 +1,88 @@
+#include "vid2vox/linalg/engine.hpp"
+
+#include "encoding/ridge/engine_cases.hpp"
+
+using namespace vid2vox::encoding;
+using vid2vox::Error;
+using vid2vox::Transposed;
+using vid2vox::testing::noise;
+using vid2vox::testing::plain_product;
+using vid2vox::testing::relative_error;
+
+TEST_CASE("the headers compute what the ridge needs of an engine") {
+  CHECK(std::string(vid2vox::linalg::engine().name) == "headers");
+  vid2vox::testing::check_engine();
+}
+
+TEST_CASE("an engine is selected and given back") {
+  static int calls;
+  calls = 0;
+  namespace linalg = vid2vox::linalg;
+  linalg::set_engine(
+      {.name = "other", .decompositions = {.cholesky = [](vid2vox::MatrixView<double>) {
+                          ++calls;
+                          return false;
+                        }}});
+  CHECK(std::string(linalg::engine().name) == "other");
+  RowMatrix<double> matrix = RowMatrix<double>::Identity(2, 2);
+  CHECK_FALSE(linalg::cholesky(linalg::mutable_view_of<double>(matrix)));
+  linalg::set_engine({});
+  CHECK(std::string(linalg::engine().name) == "headers");
+  CHECK(linalg::cholesky(linalg::mutable_view_of<double>(matrix)));
+  CHECK(calls == 1);
+}
+
+TEST_CASE("Gram matrices and tiled products equal the plain ones") {
+  // More rows and columns than one tile, more terms than one piece.
+  const RowMatrix<float> tall = noise<float>(2100, 300, 1);
+  const RowMatrix<double> wide = tall.transpose().cast<double>();
+  CHECK(relative_error(detail::gram_of_columns<float>(tall),
+                       plain_product<float>(Transposed::kLeft, tall, tall)) < 1e-13);
+  CHECK(relative_error(detail::gram_of_rows<double>(wide),
+                       plain_product<double>(Transposed::kRight, wide, wide)) < 1e-13);
+  const RowMatrix<double> b = noise<double>(300, 33, 2);
+  CHECK(relative_error(detail::parallel_product<double>(Transposed::kLeft, wide.topRows(300), wide),
+                       plain_product<double>(Transposed::kLeft, wide, wide)) < 1e-13);
+  CHECK(relative_error(detail::parallel_product<double>(Transposed::kLeft, b, wide),
+                       plain_product<double>(Transposed::kLeft, b, wide)) < 1e-13);
+  const RowMatrix<double> rows = noise<double>(20, 300, 3);
+  CHECK(relative_error(detail::product_with_rows<float>(tall, rows),
+                       plain_product<double>(Transposed::kRight, wide.transpose(), rows)) < 1e-6);
+}
+
+TEST_CASE("the power method finds the largest eigenvalue") {
+  const RowMatrix<double> x = noise<double>(50, 20, 5);
+  const RowMatrix<double> gram = plain_product<double>(Transposed::kLeft, x, x);
+  const double largest = detail::decompose(gram).values[19];
+  const double found = detail::largest_eigenvalue(gram);
+  CHECK(found <= largest * (1 + 1e-12));
+  CHECK(found > 0.9 * largest);
+  CHECK(detail::largest_eigenvalue(RowMatrix<double>::Zero(4, 4)) == 0);
+}
+
+TEST_CASE("the smallest eigenvalue is found from below, within a factor of about two") {
+  const RowMatrix<double> x = noise<double>(50, 20, 5);
+  const RowMatrix<double> gram = plain_product<double>(Transposed::kLeft, x, x);
+  const double smallest = detail::decompose(gram).values[0];
+  constexpr double kAlpha = 0.5;
+  const double found = detail::smallest_eigenvalue(gram, kAlpha);
+  CHECK(found <= smallest + kAlpha);
+  CHECK(found > 0.4 * (smallest + kAlpha));
+  // Of a matrix that lacks rank, alpha is left.
+  const RowMatrix<double> singular = plain_product<double>(Transposed::kRight, x, x);
+  CHECK(detail::smallest_eigenvalue(singular, kAlpha) == kAlpha);
+}
+
+TEST_CASE("a matrix that cannot be decomposed is an error") {
+  RowMatrix<double> broken = RowMatrix<double>::Constant(4, 4, NAN);
+  CHECK_THROWS_AS(detail::decompose(broken), Error);
+}
+
+TEST_CASE("Eigen's threads are restored") {
+  const int before = Eigen::nbThreads();
+  {
+    const SerialEigen serial;
+    CHECK(Eigen::nbThreads() == 1);
+  }
+  CHECK(Eigen::nbThreads() == before);
+}

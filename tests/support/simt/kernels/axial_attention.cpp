@@ -1,1 +1,0 @@
-#include "vid2vox/backend/cuda/axial_attention_launch.cuh"

@@ -1,1 +1,0 @@
-#include "vid2vox/backend/cuda/loss_launch.cuh"

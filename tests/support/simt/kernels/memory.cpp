@@ -1,1 +1,0 @@
-#include "vid2vox/backend/cuda/memory_launch.cuh"
