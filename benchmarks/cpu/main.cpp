@@ -42,7 +42,7 @@ int main(int argc, char** argv) {
     vid2vox::bench::add_context();
     vid2vox::bench::register_benchmarks();
     benchmark::RunSpecifiedBenchmarks();
-    vid2vox::bench::detail::current_case().data.reset();
+    vid2vox::bench::internal::current_case().data.reset();
   } catch (const std::exception& error) {
     std::cerr << "error: " << error.what() << "\n";
     return 1;

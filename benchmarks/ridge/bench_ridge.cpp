@@ -19,9 +19,9 @@
 
 #include "support/case.hpp"
 #include "vid2vox/core/parallel.hpp"
-#include "vid2vox/linalg/engine.hpp"
 #include "vid2vox/encoding/ridge/ridge.hpp"
 #include "vid2vox/io/npy.hpp"
+#include "vid2vox/linalg/engine.hpp"
 #include "vid2vox/runtime/ridge_targets.hpp"
 #ifdef VID2VOX_BENCH_LAPACK
 #include "programs/blas_kernels.hpp"

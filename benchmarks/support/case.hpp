@@ -89,7 +89,7 @@ class Case {
   std::set<std::string> seen_;
 };
 
-namespace detail {
+namespace internal {
 struct CurrentCase {
   std::string name;
   std::unique_ptr<Case> data;
@@ -98,12 +98,12 @@ inline CurrentCase& current_case() {
   static CurrentCase current;
   return current;
 }
-}  // namespace detail
+}  // namespace internal
 
 /// The case of this name; made by `make` (which returns a unique_ptr) if it is not the last one.
 template <class TheCase, class Make>
 TheCase& use_case(const std::string& name, const Make& make) {
-  auto& current = detail::current_case();
+  auto& current = internal::current_case();
   if (current.data == nullptr || current.name != name) {
     current.data.reset();
     current.data = make();

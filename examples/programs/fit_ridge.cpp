@@ -314,11 +314,11 @@ xt::xtensor<float, 2> load_features(const Arguments& a, std::size_t run,
 
 /// Targets of a run that can be read in parts; none for other kinds of files.
 std::optional<RunTargets> stored_targets(const std::string& path) {
-  auto [file, member] = io::detail::split_member(path);
-  const std::string lower = io::detail::lower_case(file);
+  auto [file, member] = io::internal::split_member(path);
+  const std::string lower = io::internal::lower_case(file);
   if (lower.ends_with(".npy")) return npy_targets(file);
   if (!lower.ends_with(".h5") && !lower.ends_with(".hdf5")) return std::nullopt;
-  if (member.empty()) member = io::detail::only_dataset(file);
+  if (member.empty()) member = io::internal::only_dataset(file);
   return hdf5_targets(file, member);
 }
 

@@ -24,8 +24,8 @@ RowMatrix<double> falling(Eigen::Index n, Eigen::Index p, double factor) {
   const Eigen::Index k = std::min(n, p);
   RowMatrix<double> left = noise<double>(n, k, 1);
   RowMatrix<double> right = noise<double>(p, k, 2);
-  vid2vox::encoding::detail::orthonormalize(left);
-  vid2vox::encoding::detail::orthonormalize(right);
+  vid2vox::encoding::internal::orthonormalize(left);
+  vid2vox::encoding::internal::orthonormalize(right);
   for (Eigen::Index i = 0; i < k; ++i) left.col(i) *= 50 * std::pow(factor, i);
   return (left * right.transpose()).array() + 3;
 }
@@ -36,7 +36,7 @@ struct Whole {
     const RowMatrix<double> centered = x.rowwise() - x.colwise().mean();
     const bool tall = x.rows() >= x.cols();
     RowMatrix<double> basis = tall ? centered : RowMatrix<double>(centered.transpose());
-    const RowMatrix<double> r = vid2vox::encoding::detail::orthonormalize(basis);
+    const RowMatrix<double> r = vid2vox::encoding::internal::orthonormalize(basis);
     const Eigen::JacobiSVD<Eigen::MatrixXd, Eigen::NoQRPreconditioner> svd(
         r, Eigen::ComputeFullU | Eigen::ComputeFullV);
     values = svd.singularValues();

@@ -108,7 +108,7 @@ struct Recipe {
 
   void save(const std::filesystem::path& path) const {
     const bool packed = path.extension() == ".gz";
-    detail::Znz file(znzopen(path.c_str(), "wb", packed ? 1 : 0));
+    internal::Znz file(znzopen(path.c_str(), "wb", packed ? 1 : 0));
     REQUIRE(file);
     REQUIRE(znzwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size());
   }
@@ -319,8 +319,8 @@ TEST_CASE("what is saved is read again, NaN included") {
       if (i != 7) CHECK(again.values[i] == values[i]);
     }
   }
-  CHECK(detail::is_gzip(RandomAccessFile(folder.path() / "a.nii.gz")));
-  CHECK_FALSE(detail::is_gzip(RandomAccessFile(folder.path() / "a.nii")));
+  CHECK(internal::is_gzip(RandomAccessFile(folder.path() / "a.nii.gz")));
+  CHECK_FALSE(internal::is_gzip(RandomAccessFile(folder.path() / "a.nii")));
 }
 
 TEST_CASE("a map that cannot be written leaves nothing behind") {

@@ -12,7 +12,7 @@
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/linalg/serial_product.hpp"
 
-namespace vid2vox::linalg {
+namespace VID2VOX::linalg {
 namespace {
 
 int calls = 0;
@@ -142,4 +142,4 @@ TEST_CASE("scratch memory of a thread nests and is kept") {
 }
 
 }  // namespace
-}  // namespace vid2vox::linalg
+}  // namespace VID2VOX::linalg

@@ -39,8 +39,8 @@ struct Operands {
   Buffer<Sum> ours() const {
     Buffer<Sum> result = before;
     linalg::packed_product<L, T, T>(transposed, {a.data(), a_rows, a_cols, a_cols + kMargin},
-                                          {b.data(), b_rows, b_cols, b_cols + kMargin},
-                                          {result.data(), c.m, c.n, c.n + kMargin}, accumulate);
+                                    {b.data(), b_rows, b_cols, b_cols + kMargin},
+                                    {result.data(), c.m, c.n, c.n + kMargin}, accumulate);
     return result;
   }
   template <class Number>

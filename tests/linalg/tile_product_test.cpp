@@ -152,9 +152,9 @@ void check_products(std::size_t rows, std::size_t inner, std::size_t cols) {
     for (const bool by_columns : {false, true}) {
       auto c = widened(rows, cols, normal<T>(rows * cols, "c"));
       const linalg::TileFactor<T> left{by_columns ? a_columns.data() : a.data(),
-                                             by_columns ? 1 : inner, by_columns ? rows : 1};
+                                       by_columns ? 1 : inner, by_columns ? rows : 1};
       linalg::tile_product(rows, inner, cols, left, wide.data(), stride, c.data(), stride,
-                                 accumulate);
+                           accumulate);
       check_accuracy(narrowed(cols, c), single, exact);
     }
   }
@@ -174,7 +174,7 @@ void check_products(std::size_t rows, std::size_t inner, std::size_t cols) {
   auto dots = testing::poisoned<T>(rows * cols);
   for (std::size_t row = 0; row < rows; ++row) {
     linalg::row_dots<T>(a.data() + row * inner, {b_columns.data(), cols, inner},
-                              dots.data() + row * cols);
+                        dots.data() + row * cols);
   }
   check_accuracy(dots, single, exact);
 }

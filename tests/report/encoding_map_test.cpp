@@ -74,7 +74,7 @@ TEST_CASE("a significant cell has exactly the color of its score") {
 TEST_CASE("initials of drivers are told apart") {
   std::vector<MapParcel> parcels = four_parcels();
   parcels.push_back({.label = "e", .driver = "key right", .x = 0.5, .y = 0.5});
-  const auto signs = detail::driver_signs(parcels);
+  const auto signs = internal::driver_signs(parcels);
   REQUIRE(signs.size() == 3);
   CHECK(signs[0].initials == "M");
   CHECK(signs[1].initials == "KL");

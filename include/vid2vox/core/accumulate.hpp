@@ -4,8 +4,9 @@
 #include <type_traits>
 
 #include "vid2vox/core/half.hpp"
+#include "vid2vox/core/isa.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// The type of sums, vectors of parameters and gradients beside activations of type T: float for
 /// 16-bit storage, else T itself.
@@ -28,4 +29,4 @@ const AccumulateOf<T>* as_accumulate(const T* piece) {
   return reinterpret_cast<const AccumulateOf<T>*>(piece);
 }
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

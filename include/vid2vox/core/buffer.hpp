@@ -6,7 +6,9 @@
 #include <new>
 #include <type_traits>
 
-namespace vid2vox {
+#include "vid2vox/core/isa.hpp"
+
+namespace VID2VOX {
 
 /// A flat array on the host, aligned to a cache line. Alignment is fixed so that vectorised loops
 /// peel the same elements in every run, and results keep their bits.
@@ -71,4 +73,4 @@ constexpr std::size_t aligned_count(std::size_t count) {
   return (count + kElements - 1) / kElements * kElements;
 }
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

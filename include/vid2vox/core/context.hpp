@@ -7,7 +7,7 @@
 #include "vid2vox/core/random.hpp"
 #include "vid2vox/core/workspace.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// What a forward or backward pass needs besides tensors. T: the type of activations.
 template <class T>
@@ -41,4 +41,4 @@ struct Context {
   }
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -3,7 +3,9 @@
 #include <stdexcept>
 #include <string>
 
-namespace vid2vox {
+#include "vid2vox/core/isa.hpp"
+
+namespace VID2VOX {
 
 /// Every exception of the library: what went wrong, where (file, tensor, row), and what to do.
 class Error : public std::runtime_error {
@@ -24,4 +26,4 @@ class Error : public std::runtime_error {
   std::string action_;
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

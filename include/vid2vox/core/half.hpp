@@ -5,8 +5,9 @@
 #include <type_traits>
 
 #include "vid2vox/core/host_device.hpp"
+#include "vid2vox/core/isa.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 namespace half_detail {
 
@@ -139,4 +140,4 @@ concept HalfPrecision = std::same_as<T, bfloat16> || std::same_as<T, float16>;
 static_assert(std::is_trivially_copyable_v<bfloat16> && sizeof(bfloat16) == 2);
 static_assert(std::is_trivially_copyable_v<float16> && sizeof(float16) == 2);
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

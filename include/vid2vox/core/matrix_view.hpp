@@ -2,7 +2,9 @@
 
 #include <cstddef>
 
-namespace vid2vox {
+#include "vid2vox/core/isa.hpp"
+
+namespace VID2VOX {
 
 /// Which operand of a matrix product is read transposed.
 enum class Transposed { kNone, kLeft, kRight };
@@ -22,4 +24,4 @@ struct MatrixView {
       : data(pointer), rows(row_count), cols(col_count), stride(row_stride) {}
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -9,7 +9,9 @@
 #include <omp.h>
 #endif
 
-namespace vid2vox {
+#include "vid2vox/core/isa.hpp"
+
+namespace VID2VOX {
 
 /// Threads that parallel_for uses: OMP_NUM_THREADS or the number of cores; 1 without OpenMP.
 inline int thread_count() {
@@ -86,4 +88,4 @@ void parallel_ranges(std::size_t total, std::size_t grain, const Body& body) {
   });
 }
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -11,7 +11,7 @@
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/core/random.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// How a parameter starts.
 struct Initializer {
@@ -186,4 +186,4 @@ void initialize(T* parameters, T* buffers, std::uint64_t seed) {
   });
 }
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

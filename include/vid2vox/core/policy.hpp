@@ -4,8 +4,9 @@
 #include <string_view>
 
 #include "vid2vox/core/half.hpp"
+#include "vid2vox/core/isa.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// IEEE single precision: storage and arithmetic.
 struct fp32 {
@@ -77,4 +78,4 @@ struct Policy {
 template <class ThePolicy>
 using Scalar = typename ThePolicy::storage;
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -9,8 +9,9 @@
 #include <string_view>
 
 #include "vid2vox/core/host_device.hpp"
+#include "vid2vox/core/isa.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): a
 /// counter-based generator. The same (key, counter) gives the same four words on any device and
@@ -226,4 +227,4 @@ VID2VOX_HOST_DEVICE constexpr std::uint64_t random_permutation(RandomKey key, st
   return value;
 }
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

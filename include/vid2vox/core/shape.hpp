@@ -3,7 +3,9 @@
 #include <array>
 #include <cstddef>
 
-namespace vid2vox {
+#include "vid2vox/core/isa.hpp"
+
+namespace VID2VOX {
 
 /// Extents or steps along time, height and width. A structural type, so usable as template
 /// argument.
@@ -40,4 +42,4 @@ constexpr SampleShape make_shape(Extent3 grid, int channels) {
   return {grid.t, grid.h, grid.w, channels};
 }
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

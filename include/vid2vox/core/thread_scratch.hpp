@@ -5,7 +5,7 @@
 
 #include "vid2vox/core/buffer.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// `count` uninitialised elements that live until the end of the scope, from memory that the thread
 /// keeps: a megabyte taken from the system for every tile would cost more than filling it. Scopes
@@ -43,4 +43,4 @@ class ThreadScratch {
   std::size_t size_;
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -7,7 +7,7 @@
 #include "vid2vox/core/buffer.hpp"
 #include "vid2vox/core/error.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// Scratch memory as a stack over a buffer that the caller owns (at least `scratch_count` elements
 /// of the layer that runs). `take` hands out the next piece; a `Mark` gives back what was taken
@@ -52,4 +52,4 @@ class Workspace {
   std::size_t used_ = 0;
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

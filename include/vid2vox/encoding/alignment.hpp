@@ -10,7 +10,7 @@
 
 #include "vid2vox/core/error.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 /// When a clip was on the screen, in seconds from the start of the BOLD run. `end_s` is the time of
 /// the clip's last frame.
@@ -194,4 +194,4 @@ inline std::string describe(const AlignedFeatures& aligned) {
   return text;
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

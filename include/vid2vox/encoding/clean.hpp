@@ -13,7 +13,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/parallel.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 /// Which values of a run are unusable. Indices of rows and columns, ascending.
 struct MissingData {
@@ -90,7 +90,7 @@ struct CleanReport {
   std::size_t regressors = 0;            // that were independent, with the constant
 };
 
-namespace detail {
+namespace internal {
 
 /// Regressors made orthonormal over the given rows: Gram-Schmidt, twice for each column (Giraud et
 /// al. 2005: twice is enough). Columns that add nothing are left out.
@@ -178,7 +178,7 @@ inline std::vector<char> take_residuals(xt::xtensor<float, 2>& values,
   return explained;
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Cleans one run in place: a constant, a line (if asked) and the confounds are regressed out in
 /// one least-squares fit (so that no step brings back what another removed: Lindquist et al. 2019,
@@ -199,15 +199,15 @@ inline CleanReport clean_run(xt::xtensor<float, 2>& values,
       rows.push_back(i);
     }
   }
-  const auto columns = detail::regressor_columns(confounds, n, options.detrend, where);
-  const Eigen::MatrixXd basis = detail::orthonormal_regressors(columns, rows);
+  const auto columns = internal::regressor_columns(confounds, n, options.detrend, where);
+  const Eigen::MatrixXd basis = internal::orthonormal_regressors(columns, rows);
   report.regressors = static_cast<std::size_t>(basis.cols());
   if (report.regressors >= rows.size()) {
     throw Error(std::to_string(report.regressors) + " independent regressors for " +
                     std::to_string(rows.size()) + " volumes",
                 where, "take fewer confounds");
   }
-  std::vector<char> explained = detail::take_residuals(values, rows, basis, options.zscore);
+  std::vector<char> explained = internal::take_residuals(values, rows, basis, options.zscore);
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   for (const std::size_t i : report.missing.rows) {
     std::fill_n(values.data() + i * d, d, kNan);
@@ -223,4 +223,4 @@ inline CleanReport clean_run(xt::xtensor<float, 2>& values,
   return report;
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

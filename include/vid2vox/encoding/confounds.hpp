@@ -13,7 +13,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/encoding/high_pass.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 /// How much of a group of confounds is taken, with nilearn's names (load_confounds).
 enum class ConfoundTerms {
@@ -47,7 +47,7 @@ struct ConfoundStrategy {
   bool non_steady_state = false;  // the same for the first volumes
 };
 
-namespace detail {
+namespace internal {
 
 inline void add_terms(std::vector<std::string>& wanted, std::span<const std::string_view> signals,
                       ConfoundTerms terms) {
@@ -63,7 +63,7 @@ inline void add_terms(std::vector<std::string>& wanted, std::span<const std::str
   }
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Indices among `names` (the table's header) of the columns of a strategy. Throws Error naming
 /// `where` and the columns that are missing.
@@ -75,9 +75,9 @@ inline std::vector<std::size_t> select_confounds(std::span<const std::string> na
   constexpr std::array<std::string_view, 2> kTissue = {"csf", "white_matter"};
   constexpr std::array<std::string_view, 1> kGlobal = {"global_signal"};
   std::vector<std::string> wanted;
-  detail::add_terms(wanted, kMotion, strategy.motion);
-  detail::add_terms(wanted, kTissue, strategy.wm_csf);
-  detail::add_terms(wanted, kGlobal, strategy.global_signal);
+  internal::add_terms(wanted, kMotion, strategy.motion);
+  internal::add_terms(wanted, kTissue, strategy.wm_csf);
+  internal::add_terms(wanted, kGlobal, strategy.global_signal);
   std::vector<std::size_t> columns;
   std::string missing;
   for (const std::string& name : wanted) {
@@ -141,4 +141,4 @@ inline std::vector<std::vector<double>> cosine_confounds(std::size_t n, double t
   return columns;
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

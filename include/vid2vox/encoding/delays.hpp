@@ -14,7 +14,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/parallel.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 /// What stands in for the rows before a run's start.
 enum class DelayFill {
@@ -137,4 +137,4 @@ xt::xtensor<T, 2> take_rows(const xt::xtensor<T, 2>& values, std::span<const std
   return taken;
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

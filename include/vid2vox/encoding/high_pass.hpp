@@ -13,7 +13,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/parallel.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 /// Cosines with periods longer than cutoff_s in a run of n samples, as SPM's high-pass filter takes
 /// them (spm_filter.m): k = 1 .. floor(2 n tr / cutoff), period 2 n tr / k. The constant is not
@@ -23,7 +23,7 @@ inline std::size_t slow_cosines(std::size_t n, double tr_s, double cutoff_s) {
   return n == 0 ? 0 : std::min(count, n - 1);
 }
 
-namespace detail {
+namespace internal {
 
 /// Constant and slow cosines at the given samples of a run, made orthonormal there (modified
 /// Gram-Schmidt): [1 + cosines][samples]. Columns that add nothing are left out.
@@ -50,7 +50,7 @@ inline std::vector<std::vector<double>> slow_basis(std::span<const std::size_t> 
   return basis;
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Takes the slow cosines out of every column of every run, in place, by least squares over the
 /// values that are numbers; means stay, NaN stays NaN. Each run uses its own values only. values:
@@ -87,7 +87,7 @@ void high_pass_runs(xt::xtensor<T, 2>& values, std::span<const std::size_t> run_
         }
         if (basis.empty() || finite != samples) {
           samples = std::move(finite);
-          basis = detail::slow_basis(samples, n, cosines);
+          basis = internal::slow_basis(samples, n, cosines);
         }
         // basis[0] is the constant, which stays; the others are orthogonal to it.
         for (std::size_t b = 1; b < basis.size(); ++b) {
@@ -105,4 +105,4 @@ void high_pass_runs(xt::xtensor<T, 2>& values, std::span<const std::size_t> run_
   }
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

@@ -13,7 +13,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/parallel.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 /// What features are convolved with.
 enum class HrfBasis {
@@ -22,7 +22,7 @@ enum class HrfBasis {
   kDispersionDerivative,  // and that by width: responses that last longer or shorter
 };
 
-namespace detail {
+namespace internal {
 
 /// Density of the gamma distribution of this shape and rate at t.
 inline double gamma_density(double t, double shape, double rate) {
@@ -31,7 +31,7 @@ inline double gamma_density(double t, double shape, double rate) {
                   std::lgamma(shape));
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// SPM's canonical haemodynamic response t seconds after an event (spm_hrf: a gamma density of
 /// delay 6 s and one of 16 s, a sixth of it, taken off), before normalization; 0 for t < 0 and
@@ -42,8 +42,8 @@ inline double canonical_hrf(double t, double dispersion = 1) {
   constexpr double kRatio = 6;
   constexpr double kLength_s = 32;
   if (t < 0 || t > kLength_s) return 0;
-  return detail::gamma_density(t, kResponse_s / dispersion, 1 / dispersion) -
-         detail::gamma_density(t, kUndershoot_s, 1) / kRatio;
+  return internal::gamma_density(t, kResponse_s / dispersion, 1 / dispersion) -
+         internal::gamma_density(t, kUndershoot_s, 1) / kRatio;
 }
 
 /// Responses sampled every `tr_s` seconds from the event on, one a row of the basis: [1, 2 or
@@ -116,4 +116,4 @@ xt::xtensor<T, 2> convolve_hrf(const xt::xtensor<T, 2>& features,
   return convolved;
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

@@ -2,16 +2,16 @@
 
 #include "vid2vox/linalg/matrices.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 using linalg::MatrixRef;
 using linalg::MutableRef;
 using linalg::RowMatrix;
 
-namespace detail {
+namespace internal {
 using linalg::index_of;
 using linalg::mutable_view_of;
 using linalg::view_of;
-}  // namespace detail
+}  // namespace internal
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

@@ -16,7 +16,7 @@
 #include "vid2vox/core/random.hpp"
 #include "vid2vox/encoding/ridge/internal/decomposition.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 struct PcaOptions {
   std::size_t components = 0;     // at most min(training rows, features)
@@ -41,7 +41,7 @@ struct Pca {
   [[nodiscard]] RowMatrix<T> transform(const MatrixRef<T>& x) const;
 };
 
-namespace detail {
+namespace internal {
 
 /// Some rows of x, centered, as the PCA multiplies by them: the products are in T, block by block
 /// so that no centered copy of x is made, and blocks are summed in float64.
@@ -141,7 +141,7 @@ void take_components(const RowMatrix<double>& right, const RowMatrix<double>& tr
   }
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Principal components of the rows `rows` of x [., p] (the training rows; others are not looked
 /// at) by randomized range finder with power iterations (Halko, Martinsson and Tropp 2011,
@@ -156,18 +156,18 @@ template <class T>
 Pca<T> fit_pca(const MatrixRef<T>& x, std::span<const std::size_t> rows,
                const PcaOptions& options) {
   const SerialEigen serial;
-  detail::check_pca<T>(x, rows, options);
+  internal::check_pca<T>(x, rows, options);
   const Eigen::Index p = x.cols();
   const double n = static_cast<double>(rows.size());
   Pca<T> result;
   result.mean = Eigen::RowVectorXd::Zero(p);
   for (const std::size_t row : rows) {
-    result.mean += x.row(detail::index_of(row)).template cast<double>();
+    result.mean += x.row(internal::index_of(row)).template cast<double>();
   }
   result.mean /= n;
   double total = 0;
   for (const std::size_t row : rows) {
-    total += (x.row(detail::index_of(row)).template cast<double>() - result.mean).squaredNorm();
+    total += (x.row(internal::index_of(row)).template cast<double>() - result.mean).squaredNorm();
   }
   constexpr double kRounding = 1e-12;  // of the mean: what is left of equal values
   if (!(total > n * (kRounding * result.mean).squaredNorm())) {
@@ -180,20 +180,20 @@ Pca<T> fit_pca(const MatrixRef<T>& x, std::span<const std::size_t> rows,
   constexpr std::size_t kFew = 10;  // scikit-learn's rule
   const std::size_t iterations =
       options.power_iterations.value_or(options.components * kFew < most ? 7 : 4);
-  const detail::CenteredRows<T> centered{x, rows, result.mean};
+  const internal::CenteredRows<T> centered{x, rows, result.mean};
   const RandomKey key{options.seed, 0, stream_of("randomized PCA")};
-  RowMatrix<double> right(p, detail::index_of(width));
+  RowMatrix<double> right(p, internal::index_of(width));
   parallel_for(static_cast<std::size_t>(p), [&](std::size_t i) {
     for (std::size_t j = 0; j < width; ++j) right.data()[i * width + j] = key.normal(i * width + j);
   });
   RowMatrix<double> triangle;
   for (std::size_t i = 0; i <= iterations; ++i) {
     RowMatrix<double> left = centered.times(right, false);
-    detail::orthonormalize(left);
+    internal::orthonormalize(left);
     right = centered.times(left, true);  // (Q'X)'
-    triangle = detail::orthonormalize(right);
+    triangle = internal::orthonormalize(right);
   }
-  detail::take_components(right, triangle, options.components, n, total, result);
+  internal::take_components(right, triangle, options.components, n, total, result);
   return result;
 }
 
@@ -206,9 +206,9 @@ RowMatrix<T> Pca<T>::transform(const MatrixRef<T>& x) const {
   }
   std::vector<std::size_t> rows(static_cast<std::size_t>(x.rows()));
   for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = i;
-  const detail::CenteredRows<T> centered{x, rows, mean};
+  const internal::CenteredRows<T> centered{x, rows, mean};
   const RowMatrix<double> right = components.transpose().template cast<double>();
   return centered.times(right, false).template cast<T>();
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

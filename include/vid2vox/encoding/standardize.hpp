@@ -12,7 +12,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/parallel.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 enum class Standardization {
   kNone,    // values as they are
@@ -27,7 +27,7 @@ struct Standardizer {
   std::size_t constant = 0;   // columns that do not vary over the training rows
 };
 
-namespace detail {
+namespace internal {
 
 inline constexpr std::size_t kColumnGrain = 4096;  // columns a piece: a few pages of each row
 
@@ -62,7 +62,7 @@ void column_statistics(const xt::xtensor<T, 2>& values, std::span<const std::siz
   });
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Learns mean and scale of each column of values [n, d] from `rows` only (the training rows). NaN
 /// values (dropped TRs) are left out. Throws Error without rows or for a row outside.
@@ -85,7 +85,7 @@ Standardizer learn_standardizer(const xt::xtensor<T, 2>& values, std::span<const
     learned.scale.assign(d, 1.0);
     return learned;
   }
-  detail::column_statistics(values, rows, learned.mean, learned.scale);
+  internal::column_statistics(values, rows, learned.mean, learned.scale);
   for (std::size_t j = 0; j < d; ++j) {
     // A column of equal values can have a deviation of rounding size: relative to its mean.
     constexpr double kRounding = 1e-12;
@@ -140,4 +140,4 @@ void zscore_runs(xt::xtensor<T, 2>& values, std::span<const std::size_t> run_len
   }
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

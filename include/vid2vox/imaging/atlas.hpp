@@ -14,7 +14,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/imaging/volume_sampler.hpp"
 
-namespace vid2vox::imaging {
+namespace VID2VOX::imaging {
 
 /// Which voxels belong to which target (parcel or voxel).
 class Atlas {
@@ -123,4 +123,4 @@ class Atlas {
   std::vector<std::vector<std::size_t>> voxels_;
 };
 
-}  // namespace vid2vox::imaging
+}  // namespace VID2VOX::imaging

@@ -13,9 +13,9 @@
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/imaging/volume_sampler.hpp"
 
-namespace vid2vox::imaging {
+namespace VID2VOX::imaging {
 
-namespace detail {
+namespace internal {
 
 /// Convolves [z, y, x] along one axis; what lies outside counts as 0.
 inline void convolve_axis(std::vector<double>& values, const std::array<std::size_t, 3>& shape,
@@ -39,7 +39,7 @@ inline void convolve_axis(std::vector<double>& values, const std::array<std::siz
   });
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Smooths a volume with a Gaussian of the given full width at half maximum (mm), along the array's
 /// axes, cut at four standard deviations. Weights are over the voxels that are numbers and inside
@@ -70,8 +70,8 @@ inline void smooth_volume(Volume& volume, double fwhm_mm) {
       const double z = static_cast<double>(k) / sigma;
       kernel[k] = std::exp(-z * z / 2);
     }
-    detail::convolve_axis(sums, volume.grid.shape, axis, kernel);
-    detail::convolve_axis(weights, volume.grid.shape, axis, kernel);
+    internal::convolve_axis(sums, volume.grid.shape, axis, kernel);
+    internal::convolve_axis(weights, volume.grid.shape, axis, kernel);
   }
   for (std::size_t i = 0; i < n; ++i) {
     volume.values[i] = std::isfinite(volume.values[i]) ? static_cast<float>(sums[i] / weights[i])
@@ -79,4 +79,4 @@ inline void smooth_volume(Volume& volume, double fwhm_mm) {
   }
 }
 
-}  // namespace vid2vox::imaging
+}  // namespace VID2VOX::imaging

@@ -10,7 +10,7 @@
 #include "vid2vox/imaging/volume_sampler.hpp"
 #include "vid2vox/io/mesh.hpp"
 
-namespace vid2vox::imaging {
+namespace VID2VOX::imaging {
 
 using io::Mesh;
 
@@ -73,4 +73,4 @@ inline std::vector<float> sample_on_surface(const Volume& volume, const Mesh& pi
   return values;
 }
 
-}  // namespace vid2vox::imaging
+}  // namespace VID2VOX::imaging

@@ -8,7 +8,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/io/volume.hpp"
 
-namespace vid2vox::imaging {
+namespace VID2VOX::imaging {
 
 using io::Affine;
 using io::Point3;
@@ -68,4 +68,4 @@ class VolumeSampler {
   Affine to_voxel_;
 };
 
-}  // namespace vid2vox::imaging
+}  // namespace VID2VOX::imaging

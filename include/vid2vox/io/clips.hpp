@@ -19,7 +19,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/random.hpp"
 
-namespace vid2vox::io {
+namespace VID2VOX::io {
 
 /// Runs of video frames of one size and one frame rate. All member functions may be called from
 /// several threads at a time.
@@ -358,4 +358,4 @@ void frames_to_bytes(std::span<const T> values, std::span<std::uint8_t> out) {
   }
 }
 
-}  // namespace vid2vox::io
+}  // namespace VID2VOX::io

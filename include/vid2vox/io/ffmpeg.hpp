@@ -23,7 +23,7 @@ extern "C" {
 
 // Owners and error conversion for FFmpeg's C interface; used by video.hpp and video_writer.hpp.
 
-namespace vid2vox::io::ffmpeg {
+namespace VID2VOX::io::ffmpeg {
 
 /// Stops FFmpeg from printing to the terminal, for the whole program: failures arrive as Error.
 inline void silence() {
@@ -141,4 +141,4 @@ class FilterGraph {
   AVFilterContext* sink_ = nullptr;
 };
 
-}  // namespace vid2vox::io::ffmpeg
+}  // namespace VID2VOX::io::ffmpeg

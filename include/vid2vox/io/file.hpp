@@ -19,7 +19,7 @@
 
 #include "vid2vox/core/error.hpp"
 
-namespace vid2vox::io {
+namespace VID2VOX::io {
 
 /// A regular file read by position (pread), so that one object serves several threads and nothing
 /// but the bytes asked for is held in memory.
@@ -180,4 +180,4 @@ inline std::uint64_t checked_product(std::uint64_t a, std::uint64_t b, const std
   return product;
 }
 
-}  // namespace vid2vox::io
+}  // namespace VID2VOX::io

@@ -26,7 +26,7 @@
 // Needs the components vid2vox::nifti and vid2vox::arrays. XML is read by expat: gifticlib
 // allocates what a file claims and does not read compressed files.
 
-namespace vid2vox::io {
+namespace VID2VOX::io {
 
 /// One array of a GIFTI file.
 struct GiftiArray {
@@ -35,7 +35,7 @@ struct GiftiArray {
   std::vector<double> values{};  // row-major
 };
 
-namespace detail {
+namespace internal {
 
 inline constexpr const char* kGiftiAction =
     "the file is damaged or cut short; make or copy it again";
@@ -275,13 +275,13 @@ class GiftiParser {
   std::exception_ptr failure_;
 };
 
-}  // namespace detail
+}  // namespace internal
 
 /// All arrays of a GIFTI file (.gii or .gii.gz). Throws Error naming the file if it is damaged, or
 /// holds arrays in external files, in column-major order or of other types than float32, float64,
 /// int32 and uint8.
 inline std::vector<GiftiArray> load_gifti(const std::filesystem::path& path) {
-  return detail::GiftiParser(path.string()).parse(path);
+  return internal::GiftiParser(path.string()).parse(path);
 }
 
 /// The mesh of a GIFTI surface. Throws Error if the file has no points or triangles, or a triangle
@@ -305,7 +305,7 @@ inline Mesh load_mesh(const std::filesystem::path& path) {
                                   static_cast<std::uint32_t>(row[1]),
                                   static_cast<std::uint32_t>(row[2])});
       } else {
-        throw Error("a triangle with a negative vertex", path.string(), detail::kGiftiAction);
+        throw Error("a triangle with a negative vertex", path.string(), internal::kGiftiAction);
       }
     }
   }
@@ -349,8 +349,8 @@ inline void save_vertex_values(const std::filesystem::path& path, std::span<cons
       std::to_string(values.size()) +
       "\" Encoding=\"GZipBase64Binary\" Endian=\"LittleEndian\" ExternalFileName=\"\""
       " ExternalFileOffset=\"\">\n<MetaData/>\n<Data>" +
-      detail::base64_text(packed) + "</Data>\n</DataArray>\n</GIFTI>\n");
+      internal::base64_text(packed) + "</Data>\n</DataArray>\n</GIFTI>\n");
   file.commit();
 }
 
-}  // namespace vid2vox::io
+}  // namespace VID2VOX::io

@@ -14,7 +14,7 @@
 #include "vid2vox/io/clips.hpp"
 #include "vid2vox/io/hdf5_file.hpp"
 
-namespace vid2vox::io {
+namespace VID2VOX::io {
 
 /// How stored frames are presented.
 struct Hdf5FrameOptions {
@@ -231,4 +231,4 @@ inline std::shared_ptr<const FrameSource> open_hdf5_frames(const std::filesystem
   return std::make_shared<Hdf5NestedFrames>(path, options);
 }
 
-}  // namespace vid2vox::io
+}  // namespace VID2VOX::io

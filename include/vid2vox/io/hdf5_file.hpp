@@ -19,9 +19,9 @@
 
 // Owners and error conversion for HDF5's C interface.
 
-namespace vid2vox::io {
+namespace VID2VOX::io {
 
-namespace detail {
+namespace internal {
 
 /// HDF5 is commonly built without support for threads, so every call of ours happens under one
 /// lock. While it is held, HDF5's own printing of errors is off.
@@ -107,7 +107,7 @@ inline hid_t hdf5_type<std::int64_t>() {
   return H5T_NATIVE_INT64;
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// An array inside an HDF5 file: its shape, its kind of numbers, and reading of parts.
 class Hdf5Dataset {
@@ -119,15 +119,15 @@ class Hdf5Dataset {
       : where_(std::move(where)),
         dataset_(H5Dopen2(file, name.c_str(), H5P_DEFAULT), "no such dataset", where_,
                  "give the dataset's full path inside the file") {
-    const detail::Hdf5Lock lock;
-    const detail::Hdf5SpaceHandle space(H5Dget_space(dataset_.id()), "no dataspace", where_,
-                                        detail::kHdf5Action);
+    const internal::Hdf5Lock lock;
+    const internal::Hdf5SpaceHandle space(H5Dget_space(dataset_.id()), "no dataspace", where_,
+                                          internal::kHdf5Action);
     const int rank = H5Sget_simple_extent_ndims(space.id());
-    if (rank < 0) throw Error("no array", where_, detail::kHdf5Action);
+    if (rank < 0) throw Error("no array", where_, internal::kHdf5Action);
     shape_.resize(static_cast<std::size_t>(rank));
     H5Sget_simple_extent_dims(space.id(), shape_.data(), nullptr);
-    const detail::Hdf5TypeHandle type(H5Dget_type(dataset_.id()), "no data type", where_,
-                                      detail::kHdf5Action);
+    const internal::Hdf5TypeHandle type(H5Dget_type(dataset_.id()), "no data type", where_,
+                                        internal::kHdf5Action);
     item_bytes_ = H5Tget_size(type.id());
     const H5T_class_t group = H5Tget_class(type.id());
     if (group == H5T_FLOAT) kind_ = Kind::kFloat;
@@ -164,7 +164,7 @@ class Hdf5Dataset {
   template <class T>
   void read_block(const std::vector<hsize_t>& start, const std::vector<hsize_t>& extent,
                   std::span<T> out) const {
-    const detail::Hdf5Lock lock;
+    const internal::Hdf5Lock lock;
     bool inside = start.size() == shape_.size() && extent.size() == shape_.size();
     std::uint64_t values = 1;
     for (std::size_t axis = 0; inside && axis < shape_.size(); ++axis) {
@@ -179,15 +179,15 @@ class Hdf5Dataset {
                   where_, "ask for rows and columns that exist");
     }
     if (values == 0) return;
-    const detail::Hdf5SpaceHandle source(H5Dget_space(dataset_.id()), "no dataspace", where_,
-                                         detail::kHdf5Action);
-    const detail::Hdf5SpaceHandle target(
+    const internal::Hdf5SpaceHandle source(H5Dget_space(dataset_.id()), "no dataspace", where_,
+                                           internal::kHdf5Action);
+    const internal::Hdf5SpaceHandle target(
         H5Screate_simple(static_cast<int>(extent.size()), extent.data(), nullptr), "no dataspace",
-        where_, detail::kHdf5Action);
+        where_, internal::kHdf5Action);
     H5Sselect_hyperslab(source.id(), H5S_SELECT_SET, start.data(), nullptr, extent.data(), nullptr);
-    if (H5Dread(dataset_.id(), detail::hdf5_type<T>(), target.id(), source.id(), H5P_DEFAULT,
+    if (H5Dread(dataset_.id(), internal::hdf5_type<T>(), target.id(), source.id(), H5P_DEFAULT,
                 out.data()) < 0) {
-      throw Error("cannot read: " + detail::hdf5_message(), where_, detail::kHdf5Action);
+      throw Error("cannot read: " + internal::hdf5_message(), where_, internal::kHdf5Action);
     }
   }
 
@@ -205,21 +205,21 @@ class Hdf5Dataset {
     if (bytes / kLargestRatio > file_bytes) {
       throw Error("claims " + std::to_string(bytes) + " bytes, which a file of " +
                       std::to_string(file_bytes) + " cannot hold",
-                  where_, detail::kHdf5Action);
+                  where_, internal::kHdf5Action);
     }
     const std::vector<std::size_t> shape(shape_.begin(), shape_.end());
     xt::xarray<T> values = xt::xarray<T>::from_shape(shape);
-    const detail::Hdf5Lock lock;
-    if (values.size() > 0 && H5Dread(dataset_.id(), detail::hdf5_type<T>(), H5S_ALL, H5S_ALL,
+    const internal::Hdf5Lock lock;
+    if (values.size() > 0 && H5Dread(dataset_.id(), internal::hdf5_type<T>(), H5S_ALL, H5S_ALL,
                                      H5P_DEFAULT, values.data()) < 0) {
-      throw Error("cannot read: " + detail::hdf5_message(), where_, detail::kHdf5Action);
+      throw Error("cannot read: " + internal::hdf5_message(), where_, internal::kHdf5Action);
     }
     return values;
   }
 
  private:
   std::string where_;
-  detail::Hdf5DatasetHandle dataset_;
+  internal::Hdf5DatasetHandle dataset_;
   std::vector<hsize_t> shape_;
   Kind kind_ = Kind::kOther;
   std::size_t item_bytes_ = 0;
@@ -236,13 +236,13 @@ class Hdf5File {
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
 
   [[nodiscard]] Hdf5Dataset dataset(const std::string& dataset) const {
-    const detail::Hdf5Lock lock;
+    const internal::Hdf5Lock lock;
     return {file_.id(), dataset, name_ + ":" + dataset};
   }
 
   /// Whether the root group has an entry of this name.
   [[nodiscard]] bool contains(const std::string& entry) const {
-    const detail::Hdf5Lock lock;
+    const internal::Hdf5Lock lock;
     return H5Lexists(file_.id(), entry.c_str(), H5P_DEFAULT) > 0;
   }
 
@@ -250,7 +250,7 @@ class Hdf5File {
   /// empty), sorted.
   [[nodiscard]] std::vector<std::string> datasets(const std::string& leaf = "",
                                                   int depth = kDefaultDepth) const {
-    const detail::Hdf5Lock lock;
+    const internal::Hdf5Lock lock;
     std::vector<std::string> found;
     search(file_.id(), "", leaf, depth, found);
     std::sort(found.begin(), found.end());
@@ -260,10 +260,10 @@ class Hdf5File {
  private:
   static constexpr int kDefaultDepth = 8;
 
-  static detail::Hdf5FileHandle open(const std::string& name) {
-    const detail::Hdf5Lock lock;
+  static internal::Hdf5FileHandle open(const std::string& name) {
+    const internal::Hdf5Lock lock;
     return {H5Fopen(name.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT),
-            "not an HDF5 file, or one that is cut short", name, detail::kHdf5Action};
+            "not an HDF5 file, or one that is cut short", name, internal::kHdf5Action};
   }
 
   void search(hid_t group, const std::string& prefix, const std::string& leaf, int depth,
@@ -274,14 +274,14 @@ class Hdf5File {
       const ssize_t length =
           H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, nullptr, 0, H5P_DEFAULT);
       if (length < 0)
-        throw Error("cannot list: " + detail::hdf5_message(), name_, detail::kHdf5Action);
+        throw Error("cannot list: " + internal::hdf5_message(), name_, internal::kHdf5Action);
       std::string entry(static_cast<std::size_t>(length) + 1, '\0');
       H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, entry.data(), entry.size(),
                          H5P_DEFAULT);
       entry.pop_back();
       const hid_t opened = H5Oopen(group, entry.c_str(), H5P_DEFAULT);
       if (opened < 0) continue;  // a link that leads nowhere
-      const detail::Hdf5ObjectHandle object(opened, "", name_, "");
+      const internal::Hdf5ObjectHandle object(opened, "", name_, "");
       const std::string path = prefix.empty() ? entry : prefix + "/" + entry;
       const H5I_type_t type = H5Iget_type(object.id());
       if (type == H5I_GROUP) search(object.id(), path, leaf, depth - 1, found);
@@ -291,7 +291,7 @@ class Hdf5File {
 
   std::string name_;
   std::uint64_t bytes_;
-  detail::Hdf5FileHandle file_;
+  internal::Hdf5FileHandle file_;
 };
 
 /// A whole dataset of numbers as float. Throws Error naming file and dataset.
@@ -301,4 +301,4 @@ inline xt::xarray<float> load_hdf5_array(const std::filesystem::path& path,
   return file.dataset(dataset).read_all<float>(file.bytes());
 }
 
-}  // namespace vid2vox::io
+}  // namespace VID2VOX::io

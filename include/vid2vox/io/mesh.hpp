@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace vid2vox::io {
+#include "vid2vox/core/isa.hpp"
+
+namespace VID2VOX::io {
 
 /// A triangle mesh.
 struct Mesh {
@@ -12,4 +14,4 @@ struct Mesh {
   std::vector<std::array<std::uint32_t, 3>> triangles{};  // indices of vertices
 };
 
-}  // namespace vid2vox::io
+}  // namespace VID2VOX::io

@@ -27,9 +27,9 @@
 // before anything is allocated, and values converted here volume by volume, because the library
 // allocates what a header claims.
 
-namespace vid2vox::io {
+namespace VID2VOX::io {
 
-namespace detail {
+namespace internal {
 
 struct ZnzClose {
   void operator()(znzptr* file) const { znzclose(file); }
@@ -179,7 +179,7 @@ inline double seconds_of(const nifti_image& image) {
   return image.nt > 1 && std::isfinite(image.dt) && image.dt > 0 ? image.dt * unit : 0;
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// A NIfTI-1 or NIfTI-2 file (.nii, .nii.gz, or .hdr with .img), of either byte order, opened for
 /// reading one volume at a time.
@@ -188,10 +188,10 @@ class NiftiFile {
   /// Reads the header. Throws Error naming the file if it is missing, damaged, too short for what
   /// its header claims, has more than four dimensions, or holds colours or complex numbers.
   explicit NiftiFile(const std::filesystem::path& path)
-      : bytes_(std::make_unique<detail::NiftiBytes>(path)) {
-    const detail::NiftiHeader header = detail::read_nifti_header(*bytes_);
+      : bytes_(std::make_unique<internal::NiftiBytes>(path)) {
+    const internal::NiftiHeader header = internal::read_nifti_header(*bytes_);
     if (!header.single_file)
-      bytes_ = std::make_unique<detail::NiftiBytes>(detail::image_file(path));
+      bytes_ = std::make_unique<internal::NiftiBytes>(internal::image_file(path));
     read_layout(header);
     read_space(*header.image);
   }
@@ -223,7 +223,7 @@ class NiftiFile {
   }
 
  private:
-  void read_layout(const detail::NiftiHeader& header) {
+  void read_layout(const internal::NiftiHeader& header) {
     const nifti_image& image = *header.image;
     // Extents beyond the number of dimensions mean nothing.
     const auto extent = [&](int axis) {
@@ -279,7 +279,7 @@ class NiftiFile {
       throw Error("its affine (" + affine_source_ + ") gives voxels without volume", name(),
                   "correct the header");
     }
-    tr_s_ = detail::seconds_of(image);
+    tr_s_ = internal::seconds_of(image);
   }
 
   template <class Raw>
@@ -317,7 +317,7 @@ class NiftiFile {
     }
   }
 
-  std::unique_ptr<detail::NiftiBytes> bytes_;
+  std::unique_ptr<internal::NiftiBytes> bytes_;
   VolumeGrid grid_;
   std::size_t volumes_ = 1;
   double tr_s_ = 0;
@@ -386,7 +386,7 @@ inline void save_nifti(const std::filesystem::path& path, const VolumeGrid& grid
   }
   header->pixdim[4] = static_cast<float>(tr_s);
   TemporaryOutput output(path);
-  detail::Znz file(znzopen(output.temporary().c_str(), "wb", packed ? 1 : 0));
+  internal::Znz file(znzopen(output.temporary().c_str(), "wb", packed ? 1 : 0));
   bool written = file != nullptr;
   const auto write = [&](std::span<const std::byte> bytes) {
     constexpr std::size_t kPiece = std::size_t{1} << 26U;  // zlib counts in 32 bits
@@ -407,4 +407,4 @@ inline void save_nifti(const std::filesystem::path& path, const VolumeGrid& grid
   output.commit();
 }
 
-}  // namespace vid2vox::io
+}  // namespace VID2VOX::io

@@ -22,7 +22,7 @@
 // xtensor's own npy reader takes truncated files for whole ones, allocates what the header asks for
 // and converts no types, so the format (numpy's NEP 1) is read here.
 
-namespace vid2vox::io {
+namespace VID2VOX::io {
 
 /// What an npy header says.
 struct NpyHeader {
@@ -40,7 +40,7 @@ struct NpyHeader {
   }
 };
 
-namespace detail {
+namespace internal {
 
 /// Reads the Python dictionary of an npy header, keys in any order.
 class NpyDictionary {
@@ -242,7 +242,7 @@ std::string npy_type() {
   return order + kind + std::to_string(sizeof(T));
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Reads and checks the header of an npy stream. Source: RandomAccessFile or MemoryBytes. Throws
 /// Error if it is malformed, holds an unsupported type, or if the source is too short for its
@@ -273,9 +273,9 @@ NpyHeader read_npy_header(const Source& source) {
   }
   std::string text(static_cast<std::size_t>(length), '\0');
   source.read_at(begin, std::as_writable_bytes(std::span(text)));
-  detail::NpyDictionary(text, source.name()).parse(header);
+  internal::NpyDictionary(text, source.name()).parse(header);
   header.data_begin = begin + length;
-  const std::uint64_t needed = detail::npy_data_bytes(header, source.name());
+  const std::uint64_t needed = internal::npy_data_bytes(header, source.name());
   if (needed > source.size() - header.data_begin) {
     throw Error("the shape needs " + std::to_string(needed) + " bytes of values, but only " +
                     std::to_string(source.size() - header.data_begin) + " follow",
@@ -307,7 +307,7 @@ xt::xarray<T> read_npy(const Source& source) {
     const std::size_t count = std::min(kPiece, values.size() - first);
     const auto bytes = std::span(piece).first(count * header.item_bytes);
     source.read_at(header.data_begin + first * header.item_bytes, bytes);
-    detail::convert_npy(header, bytes, values.data() + first);
+    internal::convert_npy(header, bytes, values.data() + first);
   }
   if (!header.fortran_order || shape.size() < 2) return values;
   return xt::xarray<T>(xt::transpose(values));
@@ -327,7 +327,7 @@ void save_npy(const std::filesystem::path& path, const xt::xexpression<Expressio
   static_assert(std::is_arithmetic_v<T>, "npy files hold numbers or bools");
   const xt::xarray<T, xt::layout_type::row_major> values = expression.derived_cast();
   std::string header =
-      "{'descr': '" + detail::npy_type<T>() + "', 'fortran_order': False, 'shape': (";
+      "{'descr': '" + internal::npy_type<T>() + "', 'fortran_order': False, 'shape': (";
   for (const std::size_t extent : values.shape()) header += std::to_string(extent) + ", ";
   // As numpy writes it: (), (3,), (3, 4).
   if (values.dimension() > 0) header.resize(header.size() - (values.dimension() > 1 ? 2 : 1));
@@ -347,4 +347,4 @@ void save_npy(const std::filesystem::path& path, const xt::xexpression<Expressio
   file.commit();
 }
 
-}  // namespace vid2vox::io
+}  // namespace VID2VOX::io

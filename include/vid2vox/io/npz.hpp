@@ -17,7 +17,7 @@
 #include "vid2vox/io/file.hpp"
 #include "vid2vox/io/npy.hpp"
 
-namespace vid2vox::io {
+namespace VID2VOX::io {
 
 /// A numpy archive (.npz, from numpy.savez or savez_compressed), opened for reading.
 class NpzFile {
@@ -123,4 +123,4 @@ xt::xarray<T> load_npz(const std::filesystem::path& path, const std::string& arr
   return NpzFile(path).read<T>(array);
 }
 
-}  // namespace vid2vox::io
+}  // namespace VID2VOX::io

@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <cstring>
 
-namespace vid2vox::io {
+#include "vid2vox/core/isa.hpp"
+
+namespace VID2VOX::io {
 
 static_assert(std::endian::native == std::endian::little,
               "vid2vox/io assumes a little-endian processor, as its file formats do");
@@ -44,4 +46,4 @@ Raw load_value(const std::byte* bytes, bool reversed = false) {
   return std::bit_cast<Raw>(copy);
 }
 
-}  // namespace vid2vox::io
+}  // namespace VID2VOX::io

@@ -21,7 +21,7 @@
 #include "vid2vox/io/file.hpp"
 #include "vid2vox/io/number_format.hpp"
 
-namespace vid2vox::io {
+namespace VID2VOX::io {
 
 /// Element types of the safetensors format (https://github.com/huggingface/safetensors).
 enum class DataType : std::uint8_t {
@@ -42,7 +42,7 @@ enum class DataType : std::uint8_t {
   kF64
 };
 
-namespace detail {
+namespace internal {
 
 struct DataTypeRow {
   DataType type;
@@ -85,10 +85,10 @@ constexpr DataType data_type_of() {
   }
 }
 
-}  // namespace detail
+}  // namespace internal
 
-inline std::string_view name_of(DataType type) { return detail::data_type_row(type).name; }
-inline std::size_t size_of(DataType type) { return detail::data_type_row(type).bytes; }
+inline std::string_view name_of(DataType type) { return internal::data_type_row(type).name; }
+inline std::size_t size_of(DataType type) { return internal::data_type_row(type).bytes; }
 
 /// One tensor of a file: element type, shape, and its bytes [begin, end) counted from the start of
 /// the data section.
@@ -147,7 +147,7 @@ class SafetensorsFile {
       if (found.type == DataType::kBF16) return read_as<T, std::uint16_t>(found, bfloat16_to_float);
     }
     throw Error("holds " + std::string(name_of(found.type)) + ", but " +
-                    std::string(name_of(detail::data_type_of<T>())) + " is wanted",
+                    std::string(name_of(internal::data_type_of<T>())) + " is wanted",
                 place(tensor), "store the tensor with the wanted type");
   }
 
@@ -265,9 +265,9 @@ class SafetensorsFile {
     if (!value.is_string()) fail("dtype is not a string", where);
     const auto text = value.get<std::string>();
     const auto* const found =
-        std::find_if(detail::kDataTypes.begin(), detail::kDataTypes.end(),
-                     [&](const detail::DataTypeRow& row) { return row.name == text; });
-    if (found == detail::kDataTypes.end()) fail("unknown dtype '" + text + "'", where);
+        std::find_if(internal::kDataTypes.begin(), internal::kDataTypes.end(),
+                     [&](const internal::DataTypeRow& row) { return row.name == text; });
+    if (found == internal::kDataTypes.end()) fail("unknown dtype '" + text + "'", where);
     return found->type;
   }
 
@@ -374,7 +374,7 @@ inline void write_safetensors(const std::filesystem::path& path,
                         where, "correct the shape");
           }
           const std::uint64_t end = offset + values.size() * sizeof(T);
-          header[tensor.name] = {{"dtype", std::string(name_of(detail::data_type_of<T>()))},
+          header[tensor.name] = {{"dtype", std::string(name_of(internal::data_type_of<T>()))},
                                  {"shape", tensor.shape},
                                  {"data_offsets", {offset, end}}};
           offset = end;
@@ -400,4 +400,4 @@ inline void write_safetensors(const std::filesystem::path& path,
   file.commit();
 }
 
-}  // namespace vid2vox::io
+}  // namespace VID2VOX::io

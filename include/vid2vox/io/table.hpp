@@ -21,9 +21,9 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/io/file.hpp"
 
-namespace vid2vox::io {
+namespace VID2VOX::io {
 
-namespace detail {
+namespace internal {
 
 /// Lines of a text file, gzip-compressed or not.
 class LineReader {
@@ -143,7 +143,7 @@ inline std::optional<double> parse_number(std::string_view field) {
   return value;
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Rows of text under a header row, from .tsv or .csv, with or without .gz. Tabs separate fields,
 /// or commas if the name says csv. Empty lines at the end do not count.
@@ -151,7 +151,7 @@ class TextTable {
  public:
   /// Throws Error naming the file if it cannot be read, has another extension, or has no header.
   explicit TextTable(const std::filesystem::path& path) : lines_(path) {
-    std::string stem = detail::lower_case(lines_.name());
+    std::string stem = internal::lower_case(lines_.name());
     if (stem.ends_with(".gz")) stem.resize(stem.size() - std::string_view(".gz").size());
     if (!stem.ends_with(".tsv") && !stem.ends_with(".csv")) {
       throw Error("not named .tsv, .csv, .tsv.gz or .csv.gz", lines_.name(), "rename the table");
@@ -163,8 +163,8 @@ class TextTable {
     }
     constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
     if (line.starts_with(kByteOrderMark)) line.erase(0, kByteOrderMark.size());
-    for (const std::string& field : detail::split_fields(line, separator_, place())) {
-      names_.emplace_back(detail::trimmed(field));
+    for (const std::string& field : internal::split_fields(line, separator_, place())) {
+      names_.emplace_back(internal::trimmed(field));
     }
     has_pending_ = lines_.next(pending_);
   }
@@ -190,7 +190,7 @@ class TextTable {
       if (!has_pending_) return false;
       throw Error("an empty line among the rows", place(), "remove it");
     }
-    fields = detail::split_fields(line, separator_, place());
+    fields = internal::split_fields(line, separator_, place());
     if (fields.size() != names_.size()) {
       throw Error(std::to_string(fields.size()) + " fields under a header of " +
                       std::to_string(names_.size()),
@@ -200,7 +200,7 @@ class TextTable {
   }
 
  private:
-  detail::LineReader lines_;
+  internal::LineReader lines_;
   char separator_ = '\t';
   std::vector<std::string> names_;
   std::string pending_;
@@ -220,7 +220,7 @@ struct Table {
 inline Table load_table(const std::filesystem::path& path) {
   TextTable text(path);
   for (const std::string& name : text.names()) {
-    if (name.find('.') != std::string::npos && detail::parse_number(name)) {
+    if (name.find('.') != std::string::npos && internal::parse_number(name)) {
       throw Error("the first row holds the number " + name + ", so it is no header", text.place(),
                   "put the columns' names into the first row");
     }
@@ -230,7 +230,7 @@ inline Table load_table(const std::filesystem::path& path) {
   std::size_t rows = 0;
   while (text.next_row(fields)) {
     for (std::size_t i = 0; i < fields.size(); ++i) {
-      const std::optional<double> value = detail::parse_number(fields[i]);
+      const std::optional<double> value = internal::parse_number(fields[i]);
       if (!value) {
         throw Error("'" + fields[i] + "' in column '" + text.names()[i] + "' is no number",
                     text.place(), "give a number, or n/a where there is none");
@@ -244,4 +244,4 @@ inline Table load_table(const std::filesystem::path& path) {
   return table;
 }
 
-}  // namespace vid2vox::io
+}  // namespace VID2VOX::io

@@ -20,7 +20,7 @@
 
 // Needs the components vid2vox::arrays and vid2vox::hdf5.
 
-namespace vid2vox::io {
+namespace VID2VOX::io {
 
 /// Features or targets over time.
 struct TimeSeries {
@@ -28,7 +28,7 @@ struct TimeSeries {
   std::vector<std::string> names;  // one a column
 };
 
-namespace detail {
+namespace internal {
 
 /// Whether a table's column says when a row was measured: one called "time" (in any case), or a
 /// first column without a name (pandas writes its index so, and reads it back as "Unnamed: 0").
@@ -98,7 +98,7 @@ inline std::pair<std::string, std::string> split_member(const std::string& path)
   return {path, ""};
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Loads a time series by the file's extension: .npy, .npz, .tsv, .csv, .tsv.gz, .csv.gz, .h5 or
 /// .hdf5. `member` names the array of an npz or HDF5 file that holds several; "file.npz:array" and
@@ -106,20 +106,20 @@ inline std::pair<std::string, std::string> split_member(const std::string& path)
 /// others are flattened. Of tables, a column called "time", or a first column without a name, is no
 /// series and is left out. Throws Error naming the file, and if there is no row or no column.
 inline TimeSeries load_time_series(const std::string& path, std::string member = "") {
-  const auto [file, named] = detail::split_member(path);
+  const auto [file, named] = internal::split_member(path);
   if (member.empty()) member = named;
-  const std::string lower = detail::lower_case(file);
+  const std::string lower = internal::lower_case(file);
   TimeSeries series;
   if (lower.ends_with(".npy")) {
-    series = detail::series_of_array(load_npy<float>(file), file);
+    series = internal::series_of_array(load_npy<float>(file), file);
   } else if (lower.ends_with(".npz")) {
-    series = detail::series_of_array(load_npz<float>(file, member), path);
+    series = internal::series_of_array(load_npz<float>(file, member), path);
   } else if (lower.ends_with(".h5") || lower.ends_with(".hdf5")) {
-    if (member.empty()) member = detail::only_dataset(file);
-    series = detail::series_of_array(load_hdf5_array(file, member), file + ":" + member);
+    if (member.empty()) member = internal::only_dataset(file);
+    series = internal::series_of_array(load_hdf5_array(file, member), file + ":" + member);
   } else if (lower.ends_with(".tsv") || lower.ends_with(".csv") || lower.ends_with(".tsv.gz") ||
              lower.ends_with(".csv.gz")) {
-    series = detail::series_of_table(file);
+    series = internal::series_of_table(file);
   } else {
     throw Error("unknown kind of file", path,
                 "give .npy, .npz, .tsv, .csv, .tsv.gz, .csv.gz, .h5 or .hdf5");
@@ -130,4 +130,4 @@ inline TimeSeries load_time_series(const std::string& path, std::string member =
   return series;
 }
 
-}  // namespace vid2vox::io
+}  // namespace VID2VOX::io

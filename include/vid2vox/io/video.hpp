@@ -17,7 +17,7 @@
 #include "vid2vox/io/ffmpeg.hpp"
 #include "vid2vox/io/video_writer.hpp"
 
-namespace vid2vox::io {
+namespace VID2VOX::io {
 
 /// How video files become frames.
 struct VideoOptions {
@@ -38,7 +38,7 @@ struct VideoOptions {
 /// Called while decoding: index of the file, kept frames so far, kept frames expected (0 unknown).
 using VideoProgress = std::function<void(std::size_t, std::size_t, std::size_t)>;
 
-namespace detail {
+namespace internal {
 
 /// One video file, opened for decoding its best video stream.
 class VideoInput {
@@ -215,7 +215,7 @@ class VideoInput {
   std::int64_t end_ = 0;  // of the last frame, in the filters' time base
 };
 
-}  // namespace detail
+}  // namespace internal
 
 /// Video files decoded once into memory as bytes of the target size; each file is a run.
 class VideoFrames : public FrameSource {
@@ -227,8 +227,8 @@ class VideoFrames : public FrameSource {
                        const VideoProgress& progress = {})
       : options_(options) {
     check_options();
-    std::vector<std::unique_ptr<detail::VideoInput>> inputs;
-    for (const auto& path : paths) inputs.push_back(std::make_unique<detail::VideoInput>(path));
+    std::vector<std::unique_ptr<internal::VideoInput>> inputs;
+    for (const auto& path : paths) inputs.push_back(std::make_unique<internal::VideoInput>(path));
     if (inputs.empty()) {
       throw Error("no video files", "vid2vox::io::VideoFrames", "give at least one file");
     }
@@ -278,11 +278,11 @@ class VideoFrames : public FrameSource {
                   "give a rate from 0, a step from 1 and sizes of 1 to 4096 pixels");
     }
     if (options_.frame_rate > 0) {
-      detail::frame_rate_fraction(options_.frame_rate, "vid2vox::io::VideoOptions");
+      internal::frame_rate_fraction(options_.frame_rate, "vid2vox::io::VideoOptions");
     }
   }
 
-  void check_rates(const std::vector<std::unique_ptr<detail::VideoInput>>& inputs) const {
+  void check_rates(const std::vector<std::unique_ptr<internal::VideoInput>>& inputs) const {
     constexpr double kTolerance = 1e-4;  // relative; 60 and 60000/1001 differ by 1e-3
     if (options_.frame_rate > 0) return;
     for (const auto& input : inputs) {
@@ -295,12 +295,12 @@ class VideoFrames : public FrameSource {
     }
   }
 
-  [[nodiscard]] std::size_t expected_frames(const detail::VideoInput& input) const {
+  [[nodiscard]] std::size_t expected_frames(const internal::VideoInput& input) const {
     const double rate = options_.frame_rate > 0 ? options_.frame_rate : av_q2d(input.rate());
     return static_cast<std::size_t>(std::ceil(input.seconds() * rate / options_.step));
   }
 
-  void check_budget(const std::vector<std::unique_ptr<detail::VideoInput>>& inputs) const {
+  void check_budget(const std::vector<std::unique_ptr<internal::VideoInput>>& inputs) const {
     double bytes = 0;
     for (const auto& input : inputs) {
       bytes += static_cast<double>(expected_frames(*input)) * static_cast<double>(frame_bytes());
@@ -316,7 +316,7 @@ class VideoFrames : public FrameSource {
                 where, "use smaller frames, a larger step, fewer files or a larger byte_budget");
   }
 
-  Run decode(detail::VideoInput& input, std::size_t file, const VideoProgress& progress) {
+  Run decode(internal::VideoInput& input, std::size_t file, const VideoProgress& progress) {
     Run run{input.name(), {}};
     const std::size_t expected = expected_frames(input);
     input.decode(filters(input), options_.frame_rate > 0, [&](const AVFrame& picture) {
@@ -332,7 +332,7 @@ class VideoFrames : public FrameSource {
   }
 
   /// Frame rate and step come before scaling, so that dropped frames cost nothing more.
-  [[nodiscard]] std::string filters(const detail::VideoInput& input) const {
+  [[nodiscard]] std::string filters(const internal::VideoInput& input) const {
     const double scale = std::max(static_cast<double>(height()) / input.height(),
                                   static_cast<double>(width()) / input.width());
     const auto scaled_height =
@@ -341,7 +341,7 @@ class VideoFrames : public FrameSource {
         std::max(width(), static_cast<int>(std::lround(input.width() * scale)));
     std::string result;
     if (options_.frame_rate > 0) {
-      const AVRational rate = detail::frame_rate_fraction(options_.frame_rate, input.name());
+      const AVRational rate = internal::frame_rate_fraction(options_.frame_rate, input.name());
       result = "fps=fps=" + std::to_string(rate.num) + "/" + std::to_string(rate.den) + ",";
     }
     result += "framestep=step=" + std::to_string(options_.step);
@@ -368,4 +368,4 @@ class VideoFrames : public FrameSource {
   std::uint64_t used_ = 0;
 };
 
-}  // namespace vid2vox::io
+}  // namespace VID2VOX::io

@@ -21,9 +21,9 @@ extern "C" {
 #include "vid2vox/io/ffmpeg.hpp"
 #include "vid2vox/io/file.hpp"
 
-namespace vid2vox::io {
+namespace VID2VOX::io {
 
-namespace detail {
+namespace internal {
 
 /// Frames per second as a fraction, for FFmpeg. Throws Error unless positive and finite.
 inline AVRational frame_rate_fraction(double frames_per_second, const std::string& where) {
@@ -175,7 +175,7 @@ inline ffmpeg::Frame make_picture(int width, int height, AVPixelFormat pixels,
   return picture;
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Writes an MP4 frame by frame, so that a long video needs little memory: H.264 if FFmpeg has an
 /// encoder for it, else MPEG-4 part 2. Each pixel is enlarged `upscale` times; a size that is odd
@@ -187,8 +187,8 @@ class VideoWriter {
   VideoWriter(const std::filesystem::path& path, int height, int width, double frames_per_second,
               int upscale = 1)
       : height_(height), width_(width), upscale_(upscale), output_(path, "mp4") {
-    detail::check_frames(height, width, upscale, 0, output_.where());
-    const AVRational rate = detail::frame_rate_fraction(frames_per_second, output_.where());
+    internal::check_frames(height, width, upscale, 0, output_.where());
+    const AVRational rate = internal::frame_rate_fraction(frames_per_second, output_.where());
     const int even_width = (width * upscale + 1) / 2 * 2;
     const int even_height = (height * upscale + 1) / 2 * 2;
     const AVPixelFormat pixels = AV_PIX_FMT_YUV420P;
@@ -203,8 +203,8 @@ class VideoWriter {
                   "install an FFmpeg with libx264, or write a GIF");
     }
     output_.begin({{"movflags", "+faststart"}});
-    rgb_ = detail::make_picture(even_width, even_height, AV_PIX_FMT_RGB24, output_.where());
-    yuv_ = detail::make_picture(even_width, even_height, pixels, output_.where());
+    rgb_ = internal::make_picture(even_width, even_height, AV_PIX_FMT_RGB24, output_.where());
+    yuv_ = internal::make_picture(even_width, even_height, pixels, output_.where());
     scaler_.reset(ffmpeg::allocated(sws_getContext(
         even_width, even_height, AV_PIX_FMT_RGB24, even_width, even_height, pixels,
         SWS_AREA | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INP, nullptr, nullptr, nullptr)));
@@ -212,12 +212,12 @@ class VideoWriter {
 
   /// frames: [n, height, width, 3], RGB.
   void write(std::span<const std::uint8_t> frames) {
-    detail::check_frames(height_, width_, upscale_, frames.size(), output_.where());
+    internal::check_frames(height_, width_, upscale_, frames.size(), output_.where());
     constexpr std::size_t kColors = 3;
     const std::size_t bytes =
         static_cast<std::size_t>(height_) * static_cast<std::size_t>(width_) * kColors;
     for (std::size_t first = 0; first < frames.size(); first += bytes) {
-      detail::enlarge(frames.subspan(first, bytes), height_, width_, upscale_, *rgb_);
+      internal::enlarge(frames.subspan(first, bytes), height_, width_, upscale_, *rgb_);
       ffmpeg::check(av_frame_make_writable(yuv_.get()), "cannot encode", output_.where(),
                     "write smaller pictures");
       sws_scale(scaler_.get(), rgb_->data, rgb_->linesize, 0, rgb_->height, yuv_->data,
@@ -245,7 +245,7 @@ class VideoWriter {
   int height_;
   int width_;
   int upscale_;
-  detail::VideoOutput output_;
+  internal::VideoOutput output_;
   ffmpeg::Frame rgb_;
   ffmpeg::Frame yuv_;
   std::unique_ptr<SwsContext, FreeScaler> scaler_;
@@ -266,9 +266,9 @@ inline void write_mp4(const std::filesystem::path& path, std::span<const std::ui
 /// 50 frames per second. Throws Error on sizes that do not fit or if the file cannot be written.
 inline void write_gif(const std::filesystem::path& path, std::span<const std::uint8_t> frames,
                       int height, int width, double frames_per_second, int upscale = 1) {
-  detail::VideoOutput output(path, "gif");
-  detail::check_frames(height, width, upscale, frames.size(), output.where());
-  const AVRational rate = detail::frame_rate_fraction(frames_per_second, output.where());
+  internal::VideoOutput output(path, "gif");
+  internal::check_frames(height, width, upscale, frames.size(), output.where());
+  const AVRational rate = internal::frame_rate_fraction(frames_per_second, output.where());
   if (frames.empty()) {
     throw Error("a GIF of no frames", output.where(), "write at least one frame");
   }
@@ -293,8 +293,8 @@ inline void write_gif(const std::filesystem::path& path, std::span<const std::ui
   std::int64_t index = 0;
   for (std::size_t first = 0; first < frames.size(); first += bytes) {
     ffmpeg::Frame picture =
-        detail::make_picture(large_width, large_height, AV_PIX_FMT_RGB24, output.where());
-    detail::enlarge(frames.subspan(first, bytes), height, width, upscale, *picture);
+        internal::make_picture(large_width, large_height, AV_PIX_FMT_RGB24, output.where());
+    internal::enlarge(frames.subspan(first, bytes), height, width, upscale, *picture);
     picture->pts = index++;
     graph.push(picture.get());
   }
@@ -321,4 +321,4 @@ inline void write_gif(const std::filesystem::path& path, const xt::xtensor<std::
             static_cast<int>(frames.shape(2)), frames_per_second, upscale);
 }
 
-}  // namespace vid2vox::io
+}  // namespace VID2VOX::io

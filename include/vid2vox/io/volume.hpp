@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
-namespace vid2vox::io {
+#include "vid2vox/core/isa.hpp"
+
+namespace VID2VOX::io {
 
 /// x, y, z: voxel indices, or millimetres to the right, front and top (NIfTI's RAS+).
 using Point3 = std::array<double, 3>;
@@ -128,4 +130,4 @@ struct Volume {
   std::vector<float> values{};  // [z, y, x]
 };
 
-}  // namespace vid2vox::io
+}  // namespace VID2VOX::io

@@ -3,7 +3,7 @@
 #include "vid2vox/layers/layer.hpp"
 #include "vid2vox/ops/pointwise.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// An elementwise layer from a pair of operations. kInPlace: see Sequential.
 template <class ThePolicy, class Operation>
@@ -65,4 +65,4 @@ using Relu = Elementwise<ThePolicy, ReluOperation<ThePolicy>>;
 template <class ThePolicy>
 using Gelu2 = Elementwise<ThePolicy, Gelu2Operation<ThePolicy>>;
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -11,7 +11,7 @@
 #include "vid2vox/ops/memory.hpp"
 #include "vid2vox/ops/pointwise.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// Fails to compile where heads do not divide channels; `TheLayer` names the layer.
 template <class TheLayer, int Channels, int Heads>
@@ -166,4 +166,4 @@ class AxialAttention {
   }
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -4,7 +4,7 @@
 #include "vid2vox/ops/memory.hpp"
 #include "vid2vox/ops/norm.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// PyTorch's BatchNorm3d: epsilon 1e-5, momentum 0.1; training uses the batch's statistics and
 /// moves the running ones (unbiased variance), evaluation uses the running ones. State dict:
@@ -102,4 +102,4 @@ class BatchNorm3d {
   }
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

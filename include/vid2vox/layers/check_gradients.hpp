@@ -15,7 +15,7 @@
 #include "vid2vox/core/random.hpp"
 #include "vid2vox/layers/layer.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 struct GradientCheckOptions {
   std::size_t batch = 2;
@@ -51,7 +51,7 @@ struct GradientReport {
   }
 };
 
-namespace detail {
+namespace internal {
 
 /// A layer without its type: what a gradient check calls, so that the check compiles once.
 struct LayerUnderCheck {
@@ -323,7 +323,7 @@ LayerUnderCheck layer_under_check(std::size_t batch) {
   return layer;
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Compares the gradients of a layer with central differences, in float64: dx, every parameter, and
 /// where the layer has them its second input ([batch, Memory] elements, `Memory` in one sample) and
@@ -335,8 +335,8 @@ template <Layer L, SampleShape S, std::size_t Memory = 0>
 GradientReport check_gradients(const GradientCheckOptions& options = {}) {
   static_assert(std::is_same_v<Scalar<typename L::policy>, double>,
                 "vid2vox::check_gradients: the layer must be of Policy<fp64, ...>");
-  const auto layer = detail::layer_under_check<L, S, Memory>(options.batch);
-  return detail::GradientCheck(layer, options).run();
+  const auto layer = internal::layer_under_check<L, S, Memory>(options.batch);
+  return internal::GradientCheck(layer, options).run();
 }
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -6,7 +6,7 @@
 #include "vid2vox/layers/layer.hpp"
 #include "vid2vox/ops/codebook.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// VideoGPT's Codebook: nearest code by squared distance; codes follow the batch by exponential
 /// moving averages (van den Oord et al. 2017, appendix A.1; decay 0.99), no parameters. Buffers: N
@@ -78,4 +78,4 @@ class Codebook {
   }
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

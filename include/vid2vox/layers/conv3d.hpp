@@ -7,7 +7,7 @@
 #include "vid2vox/ops/input_precision.hpp"
 #include "vid2vox/ops/pointwise.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 struct Conv3dConfig {
   Extent3 kernel{3, 3, 3};
@@ -166,4 +166,4 @@ class Conv3d : public Conv3dParameters<In, Out, false, Config, ThePolicy> {
   }
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -2,7 +2,7 @@
 
 #include "vid2vox/layers/conv3d.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// Same-padding transposed 3-D convolution (VideoGPT's SamePadConvTranspose3d): output extent =
 /// input extent * stride. It is the adjoint of a convolution from Out to In channels, so both share
@@ -61,4 +61,4 @@ class ConvTranspose3d : public Conv3dParameters<Out, In, true, Config, ThePolicy
   }
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -8,7 +8,7 @@
 #include "vid2vox/core/policy.hpp"
 #include "vid2vox/core/shape.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// A layer is a type with static functions; it holds no data. With T = Scalar<policy> the type of
 /// activations, A = AccumulateOf<T> that of gradients, and In the shape of one sample:
@@ -58,4 +58,4 @@ struct RequireChannels {
   static constexpr bool value = true;
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -6,7 +6,7 @@
 #include "vid2vox/layers/layer.hpp"
 #include "vid2vox/ops/norm.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// Normalises the channels of every token. State dict: weight and bias (PyTorch's LayerNorm,
 /// epsilon inside the root) or g and b (VideoGPT's own, epsilon outside; see
@@ -86,4 +86,4 @@ class LayerNorm {
   using Operation = ops::LayerNorm<device>;
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

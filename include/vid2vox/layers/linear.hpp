@@ -7,7 +7,7 @@
 #include "vid2vox/ops/matrix_product.hpp"
 #include "vid2vox/ops/streamed_product.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 struct LinearConfig {
   bool bias = true;
@@ -118,4 +118,4 @@ class Linear {
   }
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -6,7 +6,7 @@
 #include "vid2vox/layers/layer.hpp"
 #include "vid2vox/layers/linear.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 struct MultiHeadAttentionConfig {
   int heads = 4;
@@ -467,4 +467,4 @@ class MultiHeadCrossAttention {
   }
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

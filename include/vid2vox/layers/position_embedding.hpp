@@ -4,7 +4,7 @@
 #include "vid2vox/ops/embedding.hpp"
 #include "vid2vox/ops/memory.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// Fails to compile where three equal tables do not fill the channels.
 template <class TheLayer, int Channels>
@@ -97,4 +97,4 @@ class BroadcastPositionEmbedding {
   }
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

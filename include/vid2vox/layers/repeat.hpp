@@ -5,7 +5,7 @@
 #include "vid2vox/core/buffer.hpp"
 #include "vid2vox/layers/layer.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// Fails to compile where there is nothing to repeat. `Block` names the layer.
 template <class Block, int N>
@@ -175,4 +175,4 @@ class Recompute {
   }
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -3,7 +3,7 @@
 #include "vid2vox/layers/layer.hpp"
 #include "vid2vox/ops/pointwise.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// y = x + Inner(x). Adds nothing to the names of Inner's tensors.
 template <class Inner>
@@ -48,4 +48,4 @@ class Residual {
   }
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

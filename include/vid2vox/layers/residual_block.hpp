@@ -8,13 +8,13 @@
 #include "vid2vox/layers/sequential.hpp"
 #include "vid2vox/ops/pointwise.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// The norm of the attention residual blocks: batch norm in the public VideoGPT, layer norm in the
 /// study's text.
 enum class NormKind { kBatchNorm, kLayerNorm };
 
-namespace detail {
+namespace internal {
 template <NormKind Kind, int Channels, class ThePolicy>
 struct NormReluOf {
   using type = BatchNorm3d<Channels, ThePolicy, AfterNorm::kRelu>;
@@ -23,11 +23,11 @@ template <int Channels, class ThePolicy>
 struct NormReluOf<NormKind::kLayerNorm, Channels, ThePolicy> {
   using type = LayerNorm<Channels, ops::LayerNormEpsilon::kInsideRoot, ThePolicy, AfterNorm::kRelu>;
 };
-}  // namespace detail
+}  // namespace internal
 
 /// A norm and ReLU.
 template <NormKind Kind, int Channels, class ThePolicy>
-using NormRelu = typename detail::NormReluOf<Kind, Channels, ThePolicy>::type;
+using NormRelu = typename internal::NormReluOf<Kind, Channels, ThePolicy>::type;
 
 inline constexpr Conv3dConfig kConv3{.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .bias = false};
 inline constexpr Conv3dConfig kConv1{.kernel = {1, 1, 1}, .stride = {1, 1, 1}, .bias = false};
@@ -123,4 +123,4 @@ class ResidualBlock {
   }
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

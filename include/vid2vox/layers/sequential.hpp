@@ -9,7 +9,7 @@
 #include "vid2vox/core/buffer.hpp"
 #include "vid2vox/layers/layer.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// A string as template argument.
 template <std::size_t N>
@@ -28,7 +28,7 @@ struct Named : TheLayer {
   static std::string child_name() { return Name.str(); }
 };
 
-namespace detail {
+namespace internal {
 
 template <std::size_t I, class L>
 struct Indexed {
@@ -76,7 +76,7 @@ std::string child_name(std::size_t index) {
   }
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Layers one after the other. Tensors of a child are named "<prefix>.i. ..." as in PyTorch's
 /// Sequential, i being the number of modules before it (a norm with its ReLU counts as two), or as
@@ -87,7 +87,7 @@ template <class First, class... Rest>
 class Sequential {
   static constexpr std::size_t kCount = 1 + sizeof...(Rest);
   template <std::size_t I>
-  using Child = detail::LayerAt<I, First, Rest...>;
+  using Child = internal::LayerAt<I, First, Rest...>;
   using Indices = std::make_index_sequence<kCount>;
 
  public:
@@ -152,7 +152,7 @@ class Sequential {
   template <class Visitor>
   static void visit_tensors(const Scope& scope, const Visitor& visit) {
     [&]<std::size_t... I>(std::index_sequence<I...>) {
-      (Child<I>::visit_tensors(scope.child(detail::child_name<Child<I>>(module_offset<I>()),
+      (Child<I>::visit_tensors(scope.child(internal::child_name<Child<I>>(module_offset<I>()),
                                            parameter_offset<I>(), buffer_offset<I>()),
                                visit),
        ...);
@@ -182,7 +182,7 @@ class Sequential {
   template <std::size_t I>
   static constexpr std::size_t module_offset() {
     return []<std::size_t... J>(std::index_sequence<J...>) {
-      return (std::size_t{0} + ... + detail::module_count<Child<J>>());
+      return (std::size_t{0} + ... + internal::module_count<Child<J>>());
     }
     (std::make_index_sequence<I>{});
   }
@@ -192,7 +192,7 @@ class Sequential {
     if constexpr (I < 2) {
       return false;  // the Sequential's own input belongs to the caller
     } else {
-      return detail::works_in_place<Child<I - 1>>();
+      return internal::works_in_place<Child<I - 1>>();
     }
   }
   template <std::size_t I>
@@ -244,7 +244,7 @@ class Sequential {
 template <class... Layers>
 struct LayerGroup {};
 
-namespace detail {
+namespace internal {
 template <class... Groups>
 struct JoinGroups;
 template <class... Layers>
@@ -254,10 +254,10 @@ struct JoinGroups<LayerGroup<Layers...>> {
 template <class... A, class... B, class... Rest>
 struct JoinGroups<LayerGroup<A...>, LayerGroup<B...>, Rest...>
     : JoinGroups<LayerGroup<A..., B...>, Rest...> {};
-}  // namespace detail
+}  // namespace internal
 
 /// One Sequential of all the groups' layers.
 template <class... Groups>
-using SequentialOf = typename detail::JoinGroups<Groups...>::type;
+using SequentialOf = typename internal::JoinGroups<Groups...>::type;
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -7,7 +7,7 @@
 #include "vid2vox/layers/multi_head_attention.hpp"
 #include "vid2vox/layers/sequential.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// y = x + dropout(Inner(norm(x))), with VideoGPT's layer norm. Further arguments go to Inner.
 template <int Dim, class Inner, int DropoutPercent, std::uint32_t DropoutSite>
@@ -239,4 +239,4 @@ class TransformerBlock {
   };
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -10,9 +10,9 @@
 // Solvers and decompositions by the engine in use, or by Eigen. They are templates (of double):
 // Eigen's take seconds to compile, which only a file that calls them has to spend.
 
-namespace vid2vox::linalg {
+namespace VID2VOX::linalg {
 
-namespace detail {
+namespace internal {
 
 // A symmetric matrix reads the same by columns, as Eigen's decompositions like it.
 template <class T>
@@ -70,14 +70,14 @@ bool eigen_decompose(MatrixView<Number> a, Number* values) {
   return true;
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Replaces the upper triangle of a by R with R'R = a (a: symmetric, only that triangle is read).
 /// False if a is not positive definite.
 template <class Number = double>
 bool cholesky(MatrixView<Number> a) {
   const auto function = engine().decompositions.cholesky;
-  return function != nullptr ? function(a) : detail::eigen_cholesky<Number>(a);
+  return function != nullptr ? function(a) : internal::eigen_cholesky<Number>(a);
 }
 
 /// b <- (R'R)^-1 b. r: [n, n], its upper triangle; b: [n, m].
@@ -85,7 +85,7 @@ template <class Number = double>
 void solve(MatrixView<const Number> r, MatrixView<Number> b) {
   const auto function = engine().decompositions.solve;
   if (function != nullptr) return function(r, b);
-  detail::eigen_solve<Number>(r, b);
+  internal::eigen_solve<Number>(r, b);
 }
 
 /// Replaces R in the upper triangle by that of (R'R)^-1.
@@ -93,7 +93,7 @@ template <class Number = double>
 void invert(MatrixView<Number> r) {
   const auto function = engine().decompositions.invert;
   if (function != nullptr) return function(r);
-  detail::eigen_invert<Number>(r);
+  internal::eigen_invert<Number>(r);
 }
 
 /// Replaces a (symmetric) by its eigenvectors, one per row, and writes the eigenvalues, ascending.
@@ -101,7 +101,7 @@ void invert(MatrixView<Number> r) {
 template <class Number = double>
 bool decompose(MatrixView<Number> a, Number* values) {
   const auto function = engine().decompositions.decompose;
-  return function != nullptr ? function(a, values) : detail::eigen_decompose<Number>(a, values);
+  return function != nullptr ? function(a, values) : internal::eigen_decompose<Number>(a, values);
 }
 
-}  // namespace vid2vox::linalg
+}  // namespace VID2VOX::linalg

@@ -7,7 +7,7 @@
 // engine is a table of functions; what it leaves null, the headers compute. All matrices are
 // row-major.
 
-namespace vid2vox::linalg {
+namespace VID2VOX::linalg {
 
 /// The serial matrix products within layers, of pieces that fit the caches:
 /// c = op(a) op(b), or c += op(a) op(b) if `accumulate`, summed in float32. The functions are
@@ -70,12 +70,12 @@ struct Engine {
   Decompositions decompositions{};
 };
 
-namespace detail {
+namespace internal {
 inline Engine selected_engine{};
 }
 
 /// The engine in use.
-inline const Engine& engine() { return detail::selected_engine; }
+inline const Engine& engine() { return internal::selected_engine; }
 
 /// Selects the engine of everything that is computed from here on; {} selects the headers alone.
 /// Not while anything is computed. Two libraries share the work by one engine that has parts of
@@ -86,6 +86,6 @@ inline const Engine& engine() { return detail::selected_engine; }
 ///     linalg::set_engine(both);
 ///
 /// Results keep their bits from run to run only with the same engine.
-inline void set_engine(const Engine& engine) { detail::selected_engine = engine; }
+inline void set_engine(const Engine& engine) { internal::selected_engine = engine; }
 
-}  // namespace vid2vox::linalg
+}  // namespace VID2VOX::linalg

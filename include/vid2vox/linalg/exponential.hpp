@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <iterator>
 
-namespace vid2vox::linalg {
+#include "vid2vox/core/isa.hpp"
+
+namespace VID2VOX::linalg {
 
 /// e^x in float64.
 inline double exponential(double x) { return std::exp(x); }
@@ -40,4 +42,4 @@ inline float exponential(float x) {
   return value * two_to(power / 2) * two_to(power - power / 2);
 }
 
-}  // namespace vid2vox::linalg
+}  // namespace VID2VOX::linalg

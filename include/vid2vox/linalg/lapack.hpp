@@ -12,7 +12,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/linalg/engine.hpp"
 
-namespace vid2vox::linalg::lapack {
+namespace VID2VOX::linalg::lapack {
 
 inline int number(std::size_t value) {
   if (value > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
@@ -65,9 +65,9 @@ inline const char* better_kernels() {
   return nullptr;
 }
 
-}  // namespace vid2vox::linalg::lapack
+}  // namespace VID2VOX::linalg::lapack
 
-namespace vid2vox::linalg {
+namespace VID2VOX::linalg {
 
 /// The engine whose decompositions are OpenBLAS' and LAPACK's. Products stay with the headers,
 /// which are faster on the pieces of targets that the ridge works on. With several threads
@@ -81,4 +81,4 @@ inline Engine lapack_engine() {
                              .decompose = lapack::decompose}};
 }
 
-}  // namespace vid2vox::linalg
+}  // namespace VID2VOX::linalg

@@ -7,7 +7,7 @@
 
 // Eigen's matrices as this library uses them, and views of them.
 
-namespace vid2vox::linalg {
+namespace VID2VOX::linalg {
 
 template <class T>
 using RowMatrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -33,4 +33,4 @@ MatrixView<T> mutable_view_of(Eigen::MatrixBase<Derived>& m) {
           static_cast<std::size_t>(d.outerStride())};
 }
 
-}  // namespace vid2vox::linalg
+}  // namespace VID2VOX::linalg

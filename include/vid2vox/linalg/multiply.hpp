@@ -6,7 +6,7 @@
 #include "vid2vox/linalg/matrices.hpp"
 #include "vid2vox/linalg/packed_product.hpp"
 
-namespace vid2vox::linalg {
+namespace VID2VOX::linalg {
 
 /// c = op(a) op(b), or c += op(a) op(b) if `accumulate`, by the engine in use or packed_product, in
 /// the calling thread. T: float, double.
@@ -28,4 +28,4 @@ void multiply(Transposed transposed, const MatrixRef<T>& a, const MatrixRef<T>& 
   }
 }
 
-}  // namespace vid2vox::linalg
+}  // namespace VID2VOX::linalg

@@ -15,7 +15,7 @@
 #include "vid2vox/linalg/engine.hpp"
 #include "vid2vox/linalg/tile_product.hpp"
 
-namespace vid2vox::linalg::onednn {
+namespace VID2VOX::linalg::onednn {
 
 /// A matrix product of fixed shapes and strides that is compiled when first used.
 struct MatmulKey {
@@ -158,9 +158,9 @@ inline void float32_product(Transposed transposed, MatrixView<const float> a,
   }
 }
 
-}  // namespace vid2vox::linalg::onednn
+}  // namespace VID2VOX::linalg::onednn
 
-namespace vid2vox::linalg {
+namespace VID2VOX::linalg {
 
 /// The engine that computes the products of layers with oneDNN: float32, and bfloat16 where the
 /// processor has AMX, or AVX512_BF16 that is faster than float32 (asked at run time).
@@ -181,4 +181,4 @@ inline const Engine& onednn_engine() {
   return engine;
 }
 
-}  // namespace vid2vox::linalg
+}  // namespace VID2VOX::linalg

@@ -12,7 +12,7 @@
 #include "vid2vox/core/thread_scratch.hpp"
 #include "vid2vox/linalg/tile_product.hpp"
 
-namespace vid2vox::linalg {
+namespace VID2VOX::linalg {
 
 /// Factors whose products are summed in registers before the result's memory is touched, and rows
 /// that a panel of the right factor serves: the panel and the left factor's part stay in the second
@@ -256,4 +256,4 @@ template <class L, class A>
                        });
 }
 
-}  // namespace vid2vox::linalg
+}  // namespace VID2VOX::linalg

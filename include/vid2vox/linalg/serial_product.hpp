@@ -9,7 +9,7 @@
 #include "vid2vox/linalg/engine.hpp"
 #include "vid2vox/linalg/packed_product.hpp"
 
-namespace vid2vox::linalg {
+namespace VID2VOX::linalg {
 
 template <class From, class To>
 void convert_matrix(MatrixView<From> from, MatrixView<To> to) {
@@ -137,4 +137,4 @@ void serial_tn(MatrixView<const L> a, MatrixView<const R> b, MatrixView<Out> c, 
   serial_product(Transposed::kLeft, a, b, c, accumulate);
 }
 
-}  // namespace vid2vox::linalg
+}  // namespace VID2VOX::linalg

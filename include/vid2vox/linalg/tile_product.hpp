@@ -12,7 +12,7 @@
 
 #include "vid2vox/linalg/vectors.hpp"
 
-namespace vid2vox::linalg {
+namespace VID2VOX::linalg {
 
 /// Whether the processor multiplies bfloat16 numbers, sums in float32 (AVX512_BF16): known when
 /// compiling for such processors, else asked.
@@ -231,4 +231,4 @@ void row_dots(const AccumulateOf<T>* vector, const MatrixView<const T>& matrix,
   }
 }
 
-}  // namespace vid2vox::linalg
+}  // namespace VID2VOX::linalg

@@ -14,7 +14,7 @@
 // GCC's and clang's vector types, as wide as the registers of the processor that is compiled for.
 // Vectors are passed by reference: by value, their ABI would depend on that processor.
 
-namespace vid2vox::linalg {
+namespace VID2VOX::linalg {
 
 #if defined(__AVX512F__)
 inline constexpr std::size_t kVectorBytes = 64;
@@ -192,4 +192,4 @@ RowExponentials<A> exponentiate_row(std::size_t n, A* row) {
   return {largest, sum};
 }
 
-}  // namespace vid2vox::linalg
+}  // namespace VID2VOX::linalg

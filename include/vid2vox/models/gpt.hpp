@@ -17,7 +17,7 @@
 #include "vid2vox/ops/loss.hpp"
 #include "vid2vox/ops/memory.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 struct GptConfig {
   Extent3 latent{4, 8, 8};
@@ -253,4 +253,4 @@ class Gpt {
   }
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

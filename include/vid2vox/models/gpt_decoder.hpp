@@ -10,7 +10,7 @@
 #include "vid2vox/models/gpt.hpp"
 #include "vid2vox/models/model_state.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// How the next code is chosen from its logits.
 struct SamplingOptions {
@@ -190,4 +190,4 @@ class GptDecoder {
   std::size_t position_ = 0;
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

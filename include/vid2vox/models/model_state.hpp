@@ -9,7 +9,7 @@
 #include "vid2vox/ops/memory.hpp"
 #include "vid2vox/ops/pointwise.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// An array in the memory of a policy's device.
 template <class ThePolicy, class U>
@@ -98,4 +98,4 @@ class ModelState {
   DeviceArray<ThePolicy, T> copies_;
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

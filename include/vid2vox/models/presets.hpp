@@ -3,7 +3,7 @@
 #include "vid2vox/models/gpt.hpp"
 #include "vid2vox/models/vqvae.hpp"
 
-namespace vid2vox::presets {
+namespace VID2VOX::presets {
 
 /// The model of the study's tables (a) and (b): clips 16 x 128 x 128, latent (4, 8, 8).
 struct Study {
@@ -77,7 +77,7 @@ using VqvaeOf = Vqvae<Preset::kVqvae, ThePolicy>;
 template <class Preset, class ThePolicy>
 using GptOf = Gpt<Preset::kGpt, ThePolicy>;
 
-namespace detail {
+namespace internal {
 using Float = Policy<fp32, cpu>;
 using StudyVqvae = VqvaeOf<Study, Float>;
 using StudyGpt = GptOf<Study, Float>;
@@ -99,6 +99,6 @@ static_assert(StudyVqvae::parameter_count + StudyGpt::parameter_count == 76'151'
 // Table (c).
 static_assert(VqvaeOf<VideoGpt, Float>::parameter_count == 21'141'619);
 static_assert(GptOf<VideoGpt, Float>::parameter_count == 41'852'832);
-}  // namespace detail
+}  // namespace internal
 
-}  // namespace vid2vox::presets
+}  // namespace VID2VOX::presets

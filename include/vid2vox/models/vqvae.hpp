@@ -18,7 +18,7 @@
 #include "vid2vox/ops/memory.hpp"
 #include "vid2vox/ops/pointwise.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// Whether the axial attention layers add one learned position embedding that they all share.
 enum class AxialPosition { kNone, kShared };
@@ -40,7 +40,7 @@ struct VqvaeConfig {
   bool scaled_start = false;
 };
 
-namespace detail {
+namespace internal {
 
 inline constexpr int kRgb = 3;
 
@@ -139,7 +139,7 @@ struct ResidualStack {
                  FinalNorm>;
 };
 
-}  // namespace detail
+}  // namespace internal
 
 /// The losses of one VQ-VAE batch.
 struct VqvaeLosses {
@@ -159,26 +159,26 @@ class Vqvae {
   using A = AccumulateOf<T>;
   using device = typename policy::device;
   static constexpr VqvaeConfig kConfig = C;
-  static_assert(detail::is_power_of_two(C.downsample.t) &&
-                    detail::is_power_of_two(C.downsample.h) &&
-                    detail::is_power_of_two(C.downsample.w),
+  static_assert(internal::is_power_of_two(C.downsample.t) &&
+                    internal::is_power_of_two(C.downsample.h) &&
+                    internal::is_power_of_two(C.downsample.w),
                 "vid2vox::Vqvae: every factor of downsample must be a power of two");
   static_assert(RequireDivisible<Vqvae, C.clip.t, C.clip.h, C.clip.w, C.downsample.t,
                                  C.downsample.h, C.downsample.w>::value);
   static_assert(RequireHeads<Vqvae, C.n_hiddens, C.heads>::value);
 
-  using Stages = std::make_integer_sequence<int, detail::stage_count(C.downsample)>;
+  using Stages = std::make_integer_sequence<int, internal::stage_count(C.downsample)>;
   static constexpr Conv3dConfig kPoint =
-      detail::conv_config(C, {1, 1, 1}, {1, 1, 1}, detail::ConvGains::kPlain);
-  using ResStack = Named<"res_stack", typename detail::ResidualStack<C, ThePolicy>::type>;
-  using Parts = detail::Parts<C, ThePolicy, ResStack, Stages>;
+      internal::conv_config(C, {1, 1, 1}, {1, 1, 1}, internal::ConvGains::kPlain);
+  using ResStack = Named<"res_stack", typename internal::ResidualStack<C, ThePolicy>::type>;
+  using Parts = internal::Parts<C, ThePolicy, ResStack, Stages>;
   using Encoder = typename Parts::Encoder;
   using Decoder = typename Parts::Decoder;
   using PreVq = Conv3d<C.n_hiddens, C.embedding_dim, kPoint, ThePolicy>;
   using PostVq = Conv3d<C.embedding_dim, C.n_hiddens, kPoint, ThePolicy>;
   using Book = Codebook<C.n_codes, C.embedding_dim, ThePolicy>;
 
-  static constexpr SampleShape kClip = make_shape(C.clip, detail::kRgb);
+  static constexpr SampleShape kClip = make_shape(C.clip, internal::kRgb);
   static constexpr SampleShape kHidden = Encoder::template output_shape<kClip>();
   static constexpr SampleShape kLatent = kHidden.with_channels(C.embedding_dim);
   static_assert(Decoder::template output_shape<kHidden>() == kClip);
@@ -414,4 +414,4 @@ class Vqvae {
   }
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -7,7 +7,7 @@
 #include "vid2vox/core/shape.hpp"
 #include "vid2vox/ops/dispatch.hpp"
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// softmax(scale * Q K') V per batch element and head (Vaswani et al. 2017, eq. 1).
 /// Row r of batch b of q is at q + (b * q_rows + r) * q_stride, head h at offset h * d_k of the
@@ -74,4 +74,4 @@ struct AxialAttention {
       "same name under vid2vox/backend/cuda");
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

@@ -10,7 +10,7 @@
 #include "vid2vox/core/random.hpp"
 #include "vid2vox/ops/dispatch.hpp"
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 inline constexpr double kCodebookDecay = 0.99;
 inline constexpr double kCodebookSmoothing = 1e-7;
@@ -70,4 +70,4 @@ struct Codebook {
                 "name under vid2vox/backend/cuda");
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

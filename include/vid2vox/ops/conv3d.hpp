@@ -6,7 +6,7 @@
 #include "vid2vox/core/shape.hpp"
 #include "vid2vox/ops/dispatch.hpp"
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// A 3-D cross-correlation, channels last:
 ///   y[b, o, co] = sum over k, ci of w[k, ci, co] * x[b, o * stride + k - pad, ci]
@@ -39,4 +39,4 @@ struct Conv3d {
       "under vid2vox/backend/cuda");
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

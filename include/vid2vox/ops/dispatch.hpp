@@ -1,6 +1,8 @@
 #pragma once
 
-namespace vid2vox::ops {
+#include "vid2vox/core/isa.hpp"
+
+namespace VID2VOX::ops {
 
 // In the contracts of the operations T is the type of activations (a policy's storage) and A =
 // AccumulateOf<T> that of sums. Activations are T. Matrices of weights and convolution kernels are
@@ -13,4 +15,4 @@ namespace vid2vox::ops {
 template <class Device>
 inline constexpr bool kBackendIncluded = false;
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

@@ -5,7 +5,7 @@
 #include "vid2vox/core/shape.hpp"
 #include "vid2vox/ops/dispatch.hpp"
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// What is learned of a token's place. A = AccumulateOf<T>. `tables` holds one table an axis, for
 /// t, h and w: [extent, channels / 3] each; the embedding of a token is the concatenation of its
@@ -29,4 +29,4 @@ struct Embedding {
       "under vid2vox/backend/cuda");
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

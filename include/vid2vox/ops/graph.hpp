@@ -3,7 +3,7 @@
 #include "vid2vox/core/policy.hpp"
 #include "vid2vox/ops/dispatch.hpp"
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// Work that is done again and again with the same arguments, and on some devices recorded so that
 /// the host sends it at once. What changes from run to run must lie in the device's memory.
@@ -22,4 +22,4 @@ class StepGraph {
       "under vid2vox/backend/cuda");
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

@@ -3,7 +3,7 @@
 #include "vid2vox/core/policy.hpp"
 #include "vid2vox/ops/dispatch.hpp"
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// Results lie in the device's memory.
 ///   squared_error(n, const X* a, const X* b, double* out): *out = mean of (a - b)^2, accumulated
@@ -23,4 +23,4 @@ struct Loss {
       "under vid2vox/backend/cuda");
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

@@ -4,7 +4,7 @@
 #include "vid2vox/core/policy.hpp"
 #include "vid2vox/ops/dispatch.hpp"
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// Dense products of row-major matrices, c = op(a) op(b) or c += op(a) op(b), summed in A; Out is T
 /// or A:
@@ -25,4 +25,4 @@ struct MatrixProduct {
       "same name under vid2vox/backend/cuda");
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

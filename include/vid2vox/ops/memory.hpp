@@ -3,7 +3,7 @@
 #include "vid2vox/core/policy.hpp"
 #include "vid2vox/ops/dispatch.hpp"
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// The memory of a device:
 ///   Buffer<T>: an array of its own: Buffer<T>(count), data(), size(); may be moved; its content is
@@ -26,4 +26,4 @@ struct Memory {
       "under vid2vox/backend/cuda");
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

@@ -3,7 +3,7 @@
 #include "vid2vox/core/policy.hpp"
 #include "vid2vox/ops/dispatch.hpp"
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// Batch normalisation over rows (Ioffe and Szegedy 2015), x, y, dx, dy: [rows, channels] of T;
 /// everything else [channels] of A:
@@ -54,4 +54,4 @@ struct LayerNorm {
       "under vid2vox/backend/cuda");
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

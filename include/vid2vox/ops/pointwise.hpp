@@ -3,7 +3,7 @@
 #include "vid2vox/core/policy.hpp"
 #include "vid2vox/ops/dispatch.hpp"
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// Elementwise work and column sums on flat arrays or [rows, cols] matrices:
 /// T unless said otherwise; an output may be one of the inputs:
@@ -27,4 +27,4 @@ struct Pointwise {
       "name under vid2vox/backend/cuda");
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

@@ -4,7 +4,7 @@
 #include "vid2vox/core/policy.hpp"
 #include "vid2vox/ops/dispatch.hpp"
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// MatrixProduct for few rows and a right side that is used again and again, as the weights are in
 /// decoding: the time it takes is that of reading them, so they stand in an order of the backend's.
@@ -21,4 +21,4 @@ struct StreamedProduct {
       "same name under vid2vox/backend/cuda");
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

@@ -6,7 +6,7 @@
 
 #include "vid2vox/report/figure.hpp"
 
-namespace vid2vox::report {
+namespace VID2VOX::report {
 
 /// Where the schematic brain lies in a figure and which way it looks. Brain coordinates run from 0
 /// to 1: x from the occipital to the frontal pole, y from bottom to top of a lateral view. The left
@@ -21,7 +21,7 @@ struct BrainView {
   }
 };
 
-namespace detail {
+namespace internal {
 
 // Drawn by hand after a lateral view of the cortex; a schematic, not a template.
 inline constexpr std::array<Point, 30> kCortexOutline = {{
@@ -99,12 +99,12 @@ inline void spline_path(Figure& figure, const BrainView& view, std::span<const P
   if (closed) cairo_close_path(figure.cairo());
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Leaves the cortex' outline as the current path, to fill, stroke or clip.
 inline void cortex_path(Figure& figure, const BrainView& view) {
   cairo_new_path(figure.cairo());
-  detail::spline_path(figure, view, detail::kCortexOutline, true);
+  internal::spline_path(figure, view, internal::kCortexOutline, true);
 }
 
 /// The cerebellum, which stands behind the cortex: draw it first.
@@ -113,7 +113,7 @@ inline void draw_cerebellum(Figure& figure, const BrainView& view) {
   constexpr Rgb kEdge{0.68, 0.69, 0.72};
   cairo_t* cairo = figure.cairo();
   cairo_save(cairo);
-  detail::spline_path(figure, view, detail::kCerebellum, true);
+  internal::spline_path(figure, view, internal::kCerebellum, true);
   figure.set_color(kFill);
   cairo_fill_preserve(cairo);
   figure.set_color(kEdge);
@@ -123,7 +123,7 @@ inline void draw_cerebellum(Figure& figure, const BrainView& view) {
   for (int fold = 1; fold <= 5; ++fold) {  // its thin parallel folds
     const double y = 0.20 - 0.034 * fold;
     const std::array<Point, 3> line = {{{0.03, y + 0.035}, {0.20, y - 0.005}, {0.38, y + 0.045}}};
-    detail::spline_path(figure, view, line, false);
+    internal::spline_path(figure, view, line, false);
     cairo_stroke(cairo);
   }
   cairo_restore(cairo);
@@ -137,22 +137,23 @@ inline void draw_sulci(Figure& figure, const BrainView& view) {
   cairo_clip(cairo);
   cairo_set_line_cap(cairo, CAIRO_LINE_CAP_ROUND);
   const auto sulcus = [&](std::span<const Point> points, double width) {
-    detail::spline_path(figure, view, points, false);
+    internal::spline_path(figure, view, points, false);
     figure.set_color(kBlack, 0.30);
     cairo_set_line_width(cairo, width);
     cairo_stroke(cairo);
   };
   const double unit = view.box.width / 430;  // line widths follow the picture's size
-  sulcus(detail::kSylvianFissure, 3.4 * unit);
-  sulcus(detail::kCentralSulcus, 2.6 * unit);
-  for (const std::span<const Point> points : {std::span<const Point>(detail::kPrecentralSulcus),
-                                              std::span<const Point>(detail::kPostcentralSulcus),
-                                              std::span<const Point>(detail::kSuperiorTemporal),
-                                              std::span<const Point>(detail::kInferiorTemporal),
-                                              std::span<const Point>(detail::kIntraparietal),
-                                              std::span<const Point>(detail::kSuperiorFrontal),
-                                              std::span<const Point>(detail::kInferiorFrontal),
-                                              std::span<const Point>(detail::kLateralOccipital)}) {
+  sulcus(internal::kSylvianFissure, 3.4 * unit);
+  sulcus(internal::kCentralSulcus, 2.6 * unit);
+  for (const std::span<const Point> points :
+       {std::span<const Point>(internal::kPrecentralSulcus),
+        std::span<const Point>(internal::kPostcentralSulcus),
+        std::span<const Point>(internal::kSuperiorTemporal),
+        std::span<const Point>(internal::kInferiorTemporal),
+        std::span<const Point>(internal::kIntraparietal),
+        std::span<const Point>(internal::kSuperiorFrontal),
+        std::span<const Point>(internal::kInferiorFrontal),
+        std::span<const Point>(internal::kLateralOccipital)}) {
     sulcus(points, 1.7 * unit);
   }
   cairo_restore(cairo);
@@ -171,4 +172,4 @@ inline bool on_cortex(const Point& brain) {
   return cairo_in_fill(figure.cairo(), place.x, place.y) != 0;
 }
 
-}  // namespace vid2vox::report
+}  // namespace VID2VOX::report

@@ -17,7 +17,7 @@
 #include "vid2vox/report/figure.hpp"
 #include "vid2vox/report/map_scale.hpp"
 
-namespace vid2vox::report {
+namespace VID2VOX::report {
 
 struct BrainPictureOptions {
   std::string title{};
@@ -41,7 +41,7 @@ struct BrainExtent {
   [[nodiscard]] double length(std::size_t axis) const { return high[axis] - low[axis]; }
 };
 
-namespace detail {
+namespace internal {
 
 /// The smallest box around the centres of the voxels for which keep(value) holds. Throws Error when
 /// there is none.
@@ -161,13 +161,13 @@ inline std::vector<double> cuts_between(double low, double high, int count) {
   return cuts;
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// One slice: the background in gray, over it the map's voxels that the scale shows, as they are,
 /// without smoothing. Fills `box` at the figure's resolution.
 inline void draw_slice(Figure& figure, const Box& box, const BrainPlane& plane, double cut,
                        const BrainExtent& extent, const io::Volume& map,
-                       const detail::BackgroundGray* background, const MapScale& scale) {
+                       const internal::BackgroundGray* background, const MapScale& scale) {
   const int width = std::max(1, static_cast<int>(std::lround(box.width * figure.scale())));
   const int height = std::max(1, static_cast<int>(std::lround(box.height * figure.scale())));
   Canvas canvas(width, height);
@@ -203,24 +203,24 @@ inline Figure draw_brain_slices(const io::Volume& map, const io::Volume* backgro
   constexpr double kLabel = 22;
   constexpr double kMargin = 24;
   if (columns < 1) throw Error("no columns", "draw_brain_slices", "give at least one");
-  const BrainExtent extent = detail::brain_extent(map, background);
-  const BrainExtent shown = detail::extent_of(
+  const BrainExtent extent = internal::brain_extent(map, background);
+  const BrainExtent shown = internal::extent_of(
       map, [](float v) { return std::isfinite(v); }, "the map");
   const std::array<BrainPlane, 3> planes = {kSagittal, kCoronal, kAxial};
   double widest = 0;
-  double height = detail::titles_height(options) + detail::kColorBarHeight + 8;
+  double height = internal::titles_height(options) + internal::kColorBarHeight + 8;
   for (const BrainPlane& plane : planes) {
     widest = std::max(widest, extent.length(plane.across) * kPixelsPerMm);
     height += extent.length(plane.up) * kPixelsPerMm + kLabel;
   }
   const double column = widest + kGap;
   Figure figure(std::max(420.0, columns * column + 2 * kMargin), height, options.pixel_scale);
-  std::optional<detail::BackgroundGray> gray;
+  std::optional<internal::BackgroundGray> gray;
   if (background != nullptr) gray.emplace(*background);
-  double y = detail::draw_titles(figure, kMargin, options);
+  double y = internal::draw_titles(figure, kMargin, options);
   for (const BrainPlane& plane : planes) {
     const std::vector<double> cuts =
-        detail::cuts_between(shown.low[plane.through], shown.high[plane.through], columns);
+        internal::cuts_between(shown.low[plane.through], shown.high[plane.through], columns);
     const double panel_width = extent.length(plane.across) * kPixelsPerMm;
     const double panel_height = extent.length(plane.up) * kPixelsPerMm;
     for (std::size_t i = 0; i < cuts.size(); ++i) {
@@ -240,8 +240,8 @@ inline Figure draw_brain_slices(const io::Volume& map, const io::Volume* backgro
     }
     y += panel_height + kLabel;
   }
-  detail::draw_bar_below(figure, options.scale);
+  internal::draw_bar_below(figure, options.scale);
   return figure;
 }
 
-}  // namespace vid2vox::report
+}  // namespace VID2VOX::report

@@ -13,7 +13,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/report/figure.hpp"
 
-namespace vid2vox::report {
+namespace VID2VOX::report {
 
 /// A clip, uint8 RGB, with the words above it.
 struct ClipPanel {
@@ -42,7 +42,7 @@ struct ClipLayout {
   int hold = 0;              // the last frame is shown this many frames longer
 };
 
-namespace detail {
+namespace internal {
 
 inline void check_clips(const std::vector<std::vector<ClipPanel>>& rows) {
   if (rows.empty() || rows.front().empty()) {
@@ -78,14 +78,14 @@ inline std::span<const std::uint8_t> frame_of(const ClipPanel& panel, int frame)
   return panel.frames.subspan(static_cast<std::size_t>(kept) * bytes, bytes);
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Clips side by side (columns) and below each other (rows), played at the same time, for a GIF:
 /// hand the result, [frames, height, width, 3], to io::write_gif. The first row's captions are
 /// burnt in. Throws Error when clips differ in size or rows in length.
 inline xt::xtensor<std::uint8_t, 4> side_by_side(const std::vector<std::vector<ClipPanel>>& rows,
                                                  const ClipLayout& layout = {}) {
-  detail::check_clips(rows);
+  internal::check_clips(rows);
   const ClipPanel& first = rows.front().front();
   const double width = first.width * layout.enlarge;
   const double height = first.height * layout.enlarge;
@@ -106,7 +106,7 @@ inline xt::xtensor<std::uint8_t, 4> side_by_side(const std::vector<std::vector<C
       for (std::size_t c = 0; c < rows[r].size(); ++c) {
         const Box box = {layout.gap + static_cast<double>(c) * (width + layout.gap),
                          top + static_cast<double>(r) * (height + layout.gap), width, height};
-        figure.image(detail::frame_of(rows[r][c], frame), first.height, first.width, box);
+        figure.image(internal::frame_of(rows[r][c], frame), first.height, first.width, box);
         if (r > 0) continue;
         figure.text({box.x + width / 2, top - layout.caption_size * 0.55}, rows[r][c].caption,
                     {.size = layout.caption_size, .color = kWhite, .align = Align::kMiddle});
@@ -130,7 +130,7 @@ inline Figure contact_sheet(const std::vector<ClipPanel>& clips, int shown = 8,
                             const ClipLayout& layout = {}) {
   std::vector<std::vector<ClipPanel>> rows;
   for (const ClipPanel& clip : clips) rows.push_back({clip});
-  detail::check_clips(rows);
+  internal::check_clips(rows);
   if (shown < 1) {
     throw Error("no frames are to be shown", "report::contact_sheet", "give at least 1");
   }
@@ -149,11 +149,11 @@ inline Figure contact_sheet(const std::vector<ClipPanel>& clips, int shown = 8,
                 style);
     for (int i = 0; i < shown; ++i) {
       const int frame = shown == 1 ? 0 : i * (clips[r].frame_count - 1) / (shown - 1);
-      figure.image(detail::frame_of(clips[r], frame), clips[r].height, clips[r].width,
+      figure.image(internal::frame_of(clips[r], frame), clips[r].height, clips[r].width,
                    {left + i * (width + layout.gap), y, width, height});
     }
   }
   return figure;
 }
 
-}  // namespace vid2vox::report
+}  // namespace VID2VOX::report

@@ -13,7 +13,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/report/figure.hpp"
 
-namespace vid2vox::report {
+namespace VID2VOX::report {
 
 /// One line of a plot. Points that are not finite (or not positive on a logarithmic axis) are left
 /// out.
@@ -32,7 +32,7 @@ struct Panel {
   bool log_y = false;
 };
 
-namespace detail {
+namespace internal {
 
 inline std::string tick_text(double value) {
   std::array<char, 32> text{};
@@ -217,12 +217,12 @@ inline void draw_series(Figure& figure, const Series& series, const Axis& x, con
   }
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Draws a panel of lines into the box (logical pixels), labels and legend included. Throws Error
 /// when a series' x and y differ in length.
 inline void draw_panel(Figure& figure, const Box& box, const Panel& panel) {
-  detail::check_panel(panel);
+  internal::check_panel(panel);
   const Box area = {box.x + 70, box.y + 52, box.width - 86, box.height - 102};
   std::vector<const std::vector<double>*> xs;
   std::vector<const std::vector<double>*> ys;
@@ -230,14 +230,14 @@ inline void draw_panel(Figure& figure, const Box& box, const Panel& panel) {
     xs.push_back(&series.x);
     ys.push_back(&series.y);
   }
-  detail::Axis x = detail::make_axis(xs, false, 0.0);
-  detail::Axis y = detail::make_axis(ys, panel.log_y, 0.06);
+  internal::Axis x = internal::make_axis(xs, false, 0.0);
+  internal::Axis y = internal::make_axis(ys, panel.log_y, 0.06);
   x.from = area.x;
   x.to = area.x + area.width;
   y.from = area.y + area.height;
   y.to = area.y;
   figure.text({area.x, box.y + 20}, panel.title, {.size = 15, .bold = true});
-  detail::draw_frame(figure, area, x, y, panel.x_label, panel.y_label, true);
+  internal::draw_frame(figure, area, x, y, panel.x_label, panel.y_label, true);
   const auto color = [&](std::size_t i) {
     constexpr double kPale = 0.62;
     const Rgb full = category_color(i);
@@ -246,13 +246,13 @@ inline void draw_panel(Figure& figure, const Box& box, const Panel& panel) {
   for (const bool faint : {true, false}) {
     for (std::size_t i = 0; i < panel.series.size(); ++i) {
       if (panel.series[i].faint == faint) {
-        detail::draw_series(figure, panel.series[i], x, y, color(i));
+        internal::draw_series(figure, panel.series[i], x, y, color(i));
       }
     }
   }
   std::vector<std::string> names;
   for (const Series& series : panel.series) names.push_back(series.name);
-  detail::draw_legend(figure, area, names, [&](std::size_t i, const Point& place) {
+  internal::draw_legend(figure, area, names, [&](std::size_t i, const Point& place) {
     figure.polyline(std::array<Point, 2>{place, Point{place.x + 20, place.y}}, color(i), 2,
                     panel.series[i].dashed);
   });
@@ -338,13 +338,13 @@ inline Figure draw_strips(const std::vector<StripGroup>& groups, const StripOpti
   const double slot = std::max(84.0, 30.0 * static_cast<double>(models) + 24);
   Figure figure(std::max(560.0, 100 + slot * static_cast<double>(groups.size())), 400);
   const Box area = {72, 60, figure.width() - 92, 284};
-  detail::Axis y = detail::make_axis(all, false, 0.08);
+  internal::Axis y = internal::make_axis(all, false, 0.08);
   y.from = area.y + area.height;
   y.to = area.y;
   figure.fill_box({area.x, y(options.chance), area.width, y(-options.chance) - y(options.chance)},
                   Rgb{0.94, 0.93, 0.88});
   figure.text({area.x, 28}, options.title, {.size = 15, .bold = true});
-  detail::draw_frame(figure, area, detail::Axis{}, y, "", options.y_label, false);
+  internal::draw_frame(figure, area, internal::Axis{}, y, "", options.y_label, false);
   figure.line({area.x, y(0)}, {area.x + area.width, y(0)}, kGray, 1);
   if (options.chance > 0) {
     figure.text({area.x + area.width - 4, y(-options.chance) - 5}, options.chance_label,
@@ -358,13 +358,13 @@ inline Figure draw_strips(const std::vector<StripGroup>& groups, const StripOpti
                 {.size = 11, .align = Align::kMiddle});
     for (std::size_t m = 0; m < models; ++m) {
       const double centre = left + 8 + step * (static_cast<double>(m) + 0.5);
-      detail::draw_strip(figure, groups[g].values[m], centre, step, y, category_color(m));
+      internal::draw_strip(figure, groups[g].values[m], centre, step, y, category_color(m));
     }
   }
-  detail::draw_legend(figure, area, options.models, [&](std::size_t m, const Point& place) {
+  internal::draw_legend(figure, area, options.models, [&](std::size_t m, const Point& place) {
     figure.disc({place.x + 14, place.y}, 4, category_color(m));
   });
   return figure;
 }
 
-}  // namespace vid2vox::report
+}  // namespace VID2VOX::report

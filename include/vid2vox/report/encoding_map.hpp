@@ -14,7 +14,7 @@
 #include "vid2vox/report/brain_outline.hpp"
 #include "vid2vox/report/figure.hpp"
 
-namespace vid2vox::report {
+namespace VID2VOX::report {
 
 /// One parcel of an encoding map.
 struct MapParcel {
@@ -79,7 +79,7 @@ inline void spread_parcels(std::vector<MapParcel>& parcels) {
   }
 }
 
-namespace detail {
+namespace internal {
 
 inline bool is_undriven(const MapParcel& parcel) {
   return parcel.driver.empty() || parcel.driver == "none";
@@ -427,7 +427,7 @@ class EncodingMapPainter {
   double color_max_ = 1;
 };
 
-}  // namespace detail
+}  // namespace internal
 
 /// A schematic brain whose parcels are colored by their score: significant ones in color (viridis)
 /// with a ring, others gray, those without a score hatched. Where drivers are given, driven parcels
@@ -435,7 +435,7 @@ class EncodingMapPainter {
 /// parcels to several hundred. Throws Error when there are none, or one lies outside the brain.
 inline Figure draw_encoding_map(const std::vector<MapParcel>& parcels,
                                 const EncodingMapOptions& options = {}) {
-  return detail::EncodingMapPainter(parcels, options).paint();
+  return internal::EncodingMapPainter(parcels, options).paint();
 }
 
 /// The same as a PNG file.
@@ -445,4 +445,4 @@ inline void save_encoding_map(const std::filesystem::path& path,
   draw_encoding_map(parcels, options).save_png(path);
 }
 
-}  // namespace vid2vox::report
+}  // namespace VID2VOX::report

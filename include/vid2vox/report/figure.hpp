@@ -18,7 +18,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/io/file.hpp"
 
-namespace vid2vox::report {
+namespace VID2VOX::report {
 
 /// Components 0 to 1 (sRGB).
 struct Rgb {
@@ -320,4 +320,4 @@ class Figure {
   std::unique_ptr<cairo_t, ContextDeleter> context_;
 };
 
-}  // namespace vid2vox::report
+}  // namespace VID2VOX::report

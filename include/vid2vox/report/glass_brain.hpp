@@ -13,9 +13,9 @@
 #include "vid2vox/report/figure.hpp"
 #include "vid2vox/report/map_scale.hpp"
 
-namespace vid2vox::report {
+namespace VID2VOX::report {
 
-namespace detail {
+namespace internal {
 
 /// Numbers on a grid of `step` mm over a plane of the extent, row 0 at the top.
 struct Projection {
@@ -154,7 +154,7 @@ inline void draw_glass_view(Figure& figure, const Box& box, const BrainPlane& pl
   draw_contour(figure, box, thickness, kOutline, kLine, 1.8);
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// A map seen through a glass brain: from the side, from behind and from above, at each place the
 /// strongest value (in size, if the scale is diverging) along the view, within the outline of the
@@ -165,7 +165,7 @@ inline Figure draw_glass_brain(const io::Volume& map, const io::Volume* backgrou
   constexpr double kGap = 26;
   constexpr double kMargin = 24;
   constexpr double kLabel = 24;
-  const BrainExtent extent = detail::brain_extent(map, background);
+  const BrainExtent extent = internal::brain_extent(map, background);
   const std::array<BrainPlane, 3> planes = {kSagittal, kCoronal, kAxial};
   const std::array<const char*, 3> names = {"from the side", "from behind", "from above"};
   double width = 2 * kMargin + 2 * kGap;
@@ -175,16 +175,16 @@ inline Figure draw_glass_brain(const io::Volume& map, const io::Volume* backgrou
     tallest = std::max(tallest, extent.length(plane.up) * kPixelsPerMm);
   }
   Figure figure(width,
-                detail::titles_height(options) + tallest + kLabel + detail::kColorBarHeight + 8,
+                internal::titles_height(options) + tallest + kLabel + internal::kColorBarHeight + 8,
                 options.pixel_scale);
-  const double top = detail::draw_titles(figure, kMargin, options);
+  const double top = internal::draw_titles(figure, kMargin, options);
   double x = kMargin;
   for (std::size_t i = 0; i < planes.size(); ++i) {
     const BrainPlane& plane = planes[i];
     const double panel_width = extent.length(plane.across) * kPixelsPerMm;
     const double panel_height = extent.length(plane.up) * kPixelsPerMm;
     const Box box = {x, top + (tallest - panel_height) / 2, panel_width, panel_height};
-    detail::draw_glass_view(figure, box, plane, extent, map, background, options.scale);
+    internal::draw_glass_view(figure, box, plane, extent, map, background, options.scale);
     figure.text({x + panel_width / 2, top + tallest + 16}, names[i],
                 {.size = 13, .color = kGray, .align = Align::kMiddle});
     const bool sides = plane.across == 0;
@@ -194,8 +194,8 @@ inline Figure draw_glass_brain(const io::Volume& map, const io::Volume* backgrou
                 {.size = 13, .color = kGray, .align = Align::kEnd});
     x += panel_width + kGap;
   }
-  detail::draw_bar_below(figure, options.scale);
+  internal::draw_bar_below(figure, options.scale);
   return figure;
 }
 
-}  // namespace vid2vox::report
+}  // namespace VID2VOX::report

@@ -15,7 +15,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/io/file.hpp"
 
-namespace vid2vox::report {
+namespace VID2VOX::report {
 
 /// Text safe inside an element or a quoted attribute.
 inline std::string escape_html(std::string_view text) {
@@ -193,4 +193,4 @@ class HtmlReport {
   std::string body_;
 };
 
-}  // namespace vid2vox::report
+}  // namespace VID2VOX::report

@@ -13,7 +13,7 @@
 #include "vid2vox/report/curves.hpp"
 #include "vid2vox/report/figure.hpp"
 
-namespace vid2vox::report {
+namespace VID2VOX::report {
 
 /// Cividis, perceptually uniform and nearly the same to color-blind readers (Nunez, Anderton and
 /// Renslow 2018, PLoS ONE 13:e0199239): ten even steps.
@@ -89,15 +89,15 @@ inline void draw_color_bar(Figure& figure, const Box& box, const MapScale& scale
   figure.image(row, 1, steps, box);
   figure.stroke_box(box, kGray, 1);
   const double bottom = box.y + box.height;
-  for (const double tick : detail::linear_ticks(low, scale.maximum, 4)) {
+  for (const double tick : internal::linear_ticks(low, scale.maximum, 4)) {
     figure.line({place(tick), bottom}, {place(tick), bottom + 4}, kGray, 1);
-    figure.text({place(tick), bottom + 17}, detail::tick_text(tick),
+    figure.text({place(tick), bottom + 17}, internal::tick_text(tick),
                 {.size = 12, .align = Align::kMiddle});
   }
   std::string label = scale.label;
   if (scale.threshold > 0) {
     label += scale.diverging ? "   (shown: |value| \u2265 " : "   (shown: \u2265 ";
-    label += detail::tick_text(scale.threshold) + ")";
+    label += internal::tick_text(scale.threshold) + ")";
   }
   figure.text({box.x, box.y - 8}, label, {.size = 13});
 }
@@ -128,4 +128,4 @@ class Canvas {
   std::vector<std::uint8_t> bytes_;
 };
 
-}  // namespace vid2vox::report
+}  // namespace VID2VOX::report

@@ -14,7 +14,7 @@
 #include "vid2vox/report/figure.hpp"
 #include "vid2vox/report/map_scale.hpp"
 
-namespace vid2vox::report {
+namespace VID2VOX::report {
 
 /// One hemisphere with what is drawn on it, one value a vertex.
 struct SurfaceHemisphere {
@@ -24,7 +24,7 @@ struct SurfaceHemisphere {
   std::vector<float> values{};  // NaN where there is nothing
 };
 
-namespace detail {
+namespace internal {
 
 /// Orthographic view along x: from the left (-1) or the right (+1), z up.
 class SurfaceView {
@@ -163,15 +163,15 @@ inline void check_hemisphere(const SurfaceHemisphere& hemisphere, const char* na
   }
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Both hemispheres from outside (lateral) and from the middle (medial), four views with the map's
 /// colors over sulcal shading; drawn by a z-buffer, orthographic, all in one scale. Throws Error
 /// where values and vertices differ in number.
 inline Figure draw_surface_map(const SurfaceHemisphere& left, const SurfaceHemisphere& right,
                                const BrainPictureOptions& options) {
-  detail::check_hemisphere(left, "left");
-  detail::check_hemisphere(right, "right");
+  internal::check_hemisphere(left, "left");
+  internal::check_hemisphere(right, "right");
   constexpr double kPanelWidth = 430;
   constexpr double kMargin = 20;
   constexpr double kLabel = 26;
@@ -190,11 +190,11 @@ inline Figure draw_surface_map(const SurfaceHemisphere& left, const SurfaceHemis
   const Point centre = {(low.x + high.x) / 2, (low.y + high.y) / 2};
   const double pixels_per_mm = (kPanelWidth - 2 * kEdge) / std::max(high.x - low.x, 1e-9);
   const double panel_height = (high.y - low.y) * pixels_per_mm + 2 * kEdge;
-  Figure figure(
-      2 * kPanelWidth + 3 * kMargin,
-      detail::titles_height(options) + 2 * (panel_height + kLabel) + detail::kColorBarHeight + 4,
-      options.pixel_scale);
-  double y = detail::draw_titles(figure, kMargin, options);
+  Figure figure(2 * kPanelWidth + 3 * kMargin,
+                internal::titles_height(options) + 2 * (panel_height + kLabel) +
+                    internal::kColorBarHeight + 4,
+                options.pixel_scale);
+  double y = internal::draw_titles(figure, kMargin, options);
   struct View {
     const SurfaceHemisphere* hemisphere;
     int from;
@@ -206,14 +206,14 @@ inline Figure draw_surface_map(const SurfaceHemisphere& left, const SurfaceHemis
                                       {&right, -1, "right, medial"}}};
   for (std::size_t i = 0; i < views.size(); ++i) {
     const double x = kMargin + (i % 2 == 0 ? 0 : kPanelWidth + kMargin);
-    detail::SurfaceView(*views[i].hemisphere, views[i].from, options.scale)
+    internal::SurfaceView(*views[i].hemisphere, views[i].from, options.scale)
         .draw(figure, {x, y, kPanelWidth, panel_height}, centre, pixels_per_mm);
     figure.text({x + kPanelWidth / 2, y + panel_height + 14}, views[i].name,
                 {.size = 13, .color = kGray, .align = Align::kMiddle});
     if (i % 2 == 1) y += panel_height + kLabel;
   }
-  detail::draw_bar_below(figure, options.scale);
+  internal::draw_bar_below(figure, options.scale);
   return figure;
 }
 
-}  // namespace vid2vox::report
+}  // namespace VID2VOX::report

@@ -8,7 +8,7 @@
 #include "vid2vox/ops/adam.hpp"
 #include "vid2vox/ops/memory.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// Adam over one flat buffer of parameters (the float32 masters where activations are of 16 bits),
 /// with PyTorch's defaults. All arrays lie in the memory of the policy's device.
@@ -63,4 +63,4 @@ class Adam {
   std::uint64_t steps_ = 0;
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -21,7 +21,7 @@
 #include "vid2vox/training/adam.hpp"
 #include "vid2vox/training/loss_scale.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// Everything that a training run must keep to go on bit for bit: the flat state of a model, its
 /// optimiser, the loss scale, the steps made, and (on the host) how often each code was used since
@@ -42,7 +42,7 @@ struct TrainingState : ModelState<ThePolicy> {
 /// Words that identify a run ("model", "seed", ...); a resumed run must agree in all of them.
 using Metadata = std::map<std::string, std::string>;
 
-namespace detail {
+namespace internal {
 
 /// What ops::Memory offers, for arrays that are on the host whatever the device.
 struct HostMemory {
@@ -88,7 +88,7 @@ Number parse_number(const Metadata& metadata, const std::string& key, const std:
   throw Error("its metadata have no " + key, file, "resume from a file that training has written");
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Writes the state for resuming. The file appears under its name only when complete.
 template <class ThePolicy>
@@ -97,12 +97,12 @@ void save_training_state(const std::filesystem::path& path, TrainingState<ThePol
   metadata["step"] = std::to_string(state.step);
   if (state.loss_scale.dynamic()) {
     metadata["adam_step"] = std::to_string(state.adam.steps());
-    metadata["loss_scale"] = detail::number_text(state.loss_scale.scale());
+    metadata["loss_scale"] = internal::number_text(state.loss_scale.scale());
     metadata["good_steps"] = std::to_string(state.loss_scale.good_steps());
   }
   std::vector<io::NamedTensor> tensors;
-  detail::visit_training_arrays(state, [&](const char* name, [[maybe_unused]] const auto& memory,
-                                           auto& array) {
+  internal::visit_training_arrays(state, [&](const char* name, [[maybe_unused]] const auto& memory,
+                                             auto& array) {
     using Value = std::remove_cvref_t<decltype(*array.data())>;
     if constexpr (std::is_same_v<typename ThePolicy::device, cpu>) {
       tensors.push_back({name, {array.size()}, std::span<const Value>(array.data(), array.size())});
@@ -129,7 +129,7 @@ void load_training_state(const std::filesystem::path& path, TrainingState<ThePol
                   "resume with the options of the first run, or use another output folder");
     }
   }
-  detail::visit_training_arrays(state, [&](const char* name, const auto&, auto& array) {
+  internal::visit_training_arrays(state, [&](const char* name, const auto&, auto& array) {
     const auto& record = file.record(name);
     if (record.size() != array.size()) {
       throw Error("it holds " + std::to_string(record.size()) + " values, the model needs " +
@@ -137,15 +137,15 @@ void load_training_state(const std::filesystem::path& path, TrainingState<ThePol
                   file.name() + ", tensor '" + name + "'", "check the model's preset");
     }
   });
-  const auto step = detail::parse_number<std::uint64_t>(file.metadata(), "step", file.name());
+  const auto step = internal::parse_number<std::uint64_t>(file.metadata(), "step", file.name());
   std::uint64_t adam_step = step;
   if (state.loss_scale.dynamic()) {
-    adam_step = detail::parse_number<std::uint64_t>(file.metadata(), "adam_step", file.name());
+    adam_step = internal::parse_number<std::uint64_t>(file.metadata(), "adam_step", file.name());
     state.loss_scale.restore(
-        detail::parse_number<double>(file.metadata(), "loss_scale", file.name()),
-        detail::parse_number<std::uint64_t>(file.metadata(), "good_steps", file.name()));
+        internal::parse_number<double>(file.metadata(), "loss_scale", file.name()),
+        internal::parse_number<std::uint64_t>(file.metadata(), "good_steps", file.name()));
   }
-  detail::visit_training_arrays(state, [&](const char* name, const auto& memory, auto& array) {
+  internal::visit_training_arrays(state, [&](const char* name, const auto& memory, auto& array) {
     using Value = std::remove_cvref_t<decltype(*array.data())>;
     const auto values = file.template read<Value>(name);
     memory.upload(values.size(), values.data(), array.data());
@@ -155,4 +155,4 @@ void load_training_state(const std::filesystem::path& path, TrainingState<ThePol
   state.adam.set_steps(adam_step);
 }
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -5,7 +5,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/policy.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// Dynamic loss scaling (Micikevicius et al. 2018, section 3.2): gradients of a loss multiplied by
 /// `scale` stay above the smallest numbers of float16. A step whose gradients overflow is left out
@@ -58,4 +58,4 @@ class LossScale {
   std::uint64_t good_steps_ = 0;
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <numbers>
 
-namespace vid2vox {
+#include "vid2vox/core/isa.hpp"
+
+namespace VID2VOX {
 
 /// Cosine annealing (Loshchilov and Hutter 2017, eq. 5 without restarts; PyTorch's
 /// CosineAnnealingLR): eta_t = eta_min + (eta_max - eta_min) / 2 * (1 + cos(pi t / period)).
@@ -21,4 +23,4 @@ struct CosineSchedule {
   }
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -13,7 +13,7 @@
 #include "vid2vox/io/safetensors.hpp"
 #include "vid2vox/models/model_state.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// "[2, 3]" for messages.
 inline std::string shape_text(const std::vector<std::size_t>& shape) {
@@ -141,4 +141,4 @@ void append_state_dict(std::vector<io::NamedTensor>& tensors, const std::string&
                            static_cast<const A*>(buffers.data()));
 }
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

@@ -18,7 +18,7 @@
 #include "vid2vox/ops/pointwise.hpp"
 #include "vid2vox/training/checkpoint.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// The buffers that a model of a given batch size computes in, in the memory of its device.
 template <class Model>
@@ -47,7 +47,7 @@ struct TrainerOptions {
   bool graph = true;
 };
 
-namespace detail {
+namespace internal {
 
 /// What changes from one step to the next. It lies in the device's memory, so that work which is
 /// recorded once can be repeated for any step.
@@ -149,13 +149,13 @@ class TrainerBase {
   ops::StepGraph<device> graph_;
 };
 
-}  // namespace detail
+}  // namespace internal
 
 /// Trains a VQ-VAE with Adam, one batch a step: the batch goes to the device, the device computes
 /// without anybody waiting for it, and a few numbers come back.
 template <class TheModel>
-class VqvaeTrainer : public detail::TrainerBase<TheModel> {
-  using Base = detail::TrainerBase<TheModel>;
+class VqvaeTrainer : public internal::TrainerBase<TheModel> {
+  using Base = internal::TrainerBase<TheModel>;
   using Base::gradients_;
   using Base::memory_;
   using Base::metrics_;
@@ -244,8 +244,8 @@ class VqvaeTrainer : public detail::TrainerBase<TheModel> {
 /// Trains a GPT on pairs of clips given as codes, with the codebook of its VQ-VAE, one batch a step
 /// as VqvaeTrainer does.
 template <class TheModel>
-class GptTrainer : public detail::TrainerBase<TheModel> {
-  using Base = detail::TrainerBase<TheModel>;
+class GptTrainer : public internal::TrainerBase<TheModel> {
+  using Base = internal::TrainerBase<TheModel>;
   using Base::gradients_;
   using Base::memory_;
   using Base::metrics_;
@@ -323,4 +323,4 @@ class GptTrainer : public detail::TrainerBase<TheModel> {
   DeviceArray<ThePolicy, T> logits_;
 };
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

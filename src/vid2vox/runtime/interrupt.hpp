@@ -10,7 +10,7 @@
 
 namespace vid2vox::runtime {
 
-namespace detail {
+namespace internal {
 inline std::atomic<bool> interrupt_seen{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may touch it");
 
@@ -24,17 +24,17 @@ extern "C" inline void handle_interrupt(int signal_number) {
   // Nothing can be done about a failed write here, and only async-signal-safe calls are allowed.
   [[maybe_unused]] const auto written = write(STDERR_FILENO, kMessage, sizeof(kMessage) - 1);
 }
-}  // namespace detail
+}  // namespace internal
 
 /// From here on the first Ctrl-C (SIGINT) or SIGTERM only sets a flag; the second ends the program
 /// at once.
 inline void catch_interrupts() {
-  std::signal(SIGINT, detail::handle_interrupt);
-  std::signal(SIGTERM, detail::handle_interrupt);
+  std::signal(SIGINT, internal::handle_interrupt);
+  std::signal(SIGTERM, internal::handle_interrupt);
 }
 
 /// Whether the user asked to stop: finish the step, save, return.
-inline bool interrupted() { return detail::interrupt_seen.load(); }
+inline bool interrupted() { return internal::interrupt_seen.load(); }
 
 /// The user asked to stop where there is nothing to save: the stage is made again next time.
 class Stopped : public Error {
@@ -49,6 +49,6 @@ inline void stop_if_interrupted(const std::string& stage) {
 }
 
 /// Forgets an earlier request.
-inline void clear_interrupt() { detail::interrupt_seen.store(false); }
+inline void clear_interrupt() { internal::interrupt_seen.store(false); }
 
 }  // namespace vid2vox::runtime

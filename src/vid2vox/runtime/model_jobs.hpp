@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "vid2vox/runtime/compute.hpp"
 #include "vid2vox/core/shape.hpp"
 #include "vid2vox/io/clips.hpp"
 #include "vid2vox/models/gpt_decoder.hpp"
+#include "vid2vox/runtime/compute.hpp"
 
 // The presets behind one run-time interface: each preset is a set of types, compiled once in its
 // own translation unit, and programs choose among them by name.

@@ -20,7 +20,7 @@ namespace vid2vox::runtime {
 namespace {
 
 using Array = xt::xtensor<float, 2>;
-using encoding::detail::index_of;
+using encoding::internal::index_of;
 
 constexpr double kMega = 1e6;
 

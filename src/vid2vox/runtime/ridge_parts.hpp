@@ -7,8 +7,8 @@
 #include <vector>
 #include <xtensor/xtensor.hpp>
 
-#include "vid2vox/encoding/statistics/significance.hpp"
 #include "vid2vox/encoding/matrices.hpp"
+#include "vid2vox/encoding/statistics/significance.hpp"
 #include "vid2vox/runtime/ridge_job.hpp"
 
 // The parts of run_ridge_job: rows, features, and scores of some of the targets.

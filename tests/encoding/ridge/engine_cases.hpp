@@ -90,7 +90,7 @@ inline void check_engine() {
   indefinite(20, 20) = -1;
   CHECK_FALSE(linalg::cholesky(mutable_view_of<double>(indefinite)));
 
-  const auto pairs = encoding::detail::decompose(matrix);
+  const auto pairs = encoding::internal::decompose(matrix);
   RowMatrix<double> scaled = pairs.vectors;
   for (Eigen::Index i = 0; i < 70; ++i) {
     if (i > 0) CHECK(pairs.values[i] >= pairs.values[i - 1]);

@@ -108,10 +108,10 @@ TEST_CASE("folds in any order of rows, with rows that none leaves out") {
             train.push_back(y(static_cast<Eigen::Index>(row), j));
           }
           const auto predicted = vid2vox::testing::direct_ridge<double>(
-              detail::gather_rows<double>(x, fold.train), train,
-              detail::gather_rows<double>(x, fold.validation),
+              internal::gather_rows<double>(x, fold.train), train,
+              internal::gather_rows<double>(x, fold.validation),
               model.alpha[static_cast<std::size_t>(j)]);
-          const RowMatrix<double> truth = detail::gather_rows<double>(y, fold.validation);
+          const RowMatrix<double> truth = internal::gather_rows<double>(y, fold.validation);
           double error = 0;
           for (std::size_t i = 0; i < predicted.size(); ++i) {
             error += std::pow(truth(static_cast<Eigen::Index>(i), j) - predicted[i], 2);
@@ -145,7 +145,7 @@ TEST_CASE("rows centered over all samples and left out one by one are refused") 
   CHECK_NOTHROW(fit_ridge<float>(x, y, runs, options));  // the intercept is learned in each fold
   options.intercept = false;
   CHECK_NOTHROW(fit_ridge<float>(x, y, runs, options));  // not centered
-  detail::center_rows<float>(x, detail::column_means<float>(x));
+  internal::center_rows<float>(x, internal::column_means<float>(x));
   try {
     fit_ridge<float>(x, y, runs, options);
     FAIL("a test that tests nothing was accepted");
@@ -257,9 +257,9 @@ TEST_CASE("the cheaper method is chosen by the size") {
   CHECK_FALSE(plan.kernel);
   CHECK(plan.triangular);  // 2000 rows a fold, 1000 features
   // Eigen's decomposition takes longer than ten factors, LAPACK's does not.
-  CHECK(detail::solve_cost(size, 1000) < detail::decompose_result_cost(size, 1000, 60));
+  CHECK(internal::solve_cost(size, 1000) < internal::decompose_result_cost(size, 1000, 60));
   const RidgeSize few{.rows = 2000, .features = 1000, .targets = 50000, .folds = 5, .alphas = 40};
-  CHECK(detail::solve_cost(few, 1000) > detail::decompose_result_cost(few, 1000, 0.1));
+  CHECK(internal::solve_cost(few, 1000) > internal::decompose_result_cost(few, 1000, 0.1));
   plan = plan_ridge({.rows = 2000, .features = 16384, .targets = 5000, .folds = 5, .alphas = 10},
                     {}, 2);
   CHECK(plan.kernel);

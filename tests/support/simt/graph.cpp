@@ -17,8 +17,8 @@ Recording* recording_of(GraphHandle graph) {
   return reinterpret_cast<Recording*>(graph);  // NOLINT: nobody else looks behind the handle
 }
 
-detail::StreamPool& streams() {
-  static auto* const pool = new detail::StreamPool();
+internal::StreamPool& streams() {
+  static auto* const pool = new internal::StreamPool();
   return *pool;
 }
 

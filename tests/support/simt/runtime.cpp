@@ -30,14 +30,14 @@ Stream new_stream() {
   return {reinterpret_cast<CUstream_st*>(new char)};  // NOLINT
 }
 
-detail::StreamPool& owned_streams() {
-  static auto* const pool = new detail::StreamPool();
+internal::StreamPool& owned_streams() {
+  static auto* const pool = new internal::StreamPool();
   return *pool;
 }
 
 Stream own_stream() {
-  static auto* const pool = new detail::StreamPool();
-  static thread_local detail::ThreadStreams streams(*pool);
+  static auto* const pool = new internal::StreamPool();
+  static thread_local internal::ThreadStreams streams(*pool);
   return streams.on(0, new_stream);
 }
 
@@ -79,7 +79,7 @@ ReportWords& report_words() {
 }  // namespace
 
 Stream current_stream() { return scope_stream().handle == nullptr ? own_stream() : scope_stream(); }
-Stream detail::exchange_current_stream(Stream stream) {
+Stream internal::exchange_current_stream(Stream stream) {
   return std::exchange(scope_stream(), stream);
 }
 
@@ -208,7 +208,7 @@ void check_reports(Stream) {
   simt::shim::forbid_in_recording("reading the reports");
   const ReportWords reported = report_words();
   report_words().fill(kNothingReported);
-  detail::throw_reported(reported.data());
+  internal::throw_reported(reported.data());
 }
 
 }  // namespace vid2vox::backend::cuda

@@ -10,7 +10,7 @@
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/ops/adam.hpp"
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 template <>
 struct Adam<cpu> {
@@ -73,4 +73,4 @@ struct Adam<cpu> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

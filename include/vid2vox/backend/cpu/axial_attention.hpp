@@ -9,7 +9,7 @@
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/ops/attention.hpp"
 
-namespace vid2vox::backend::cpu {
+namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
 
 /// One sequence along an axis of the grid: its first token, the tokens' distance and their number.
 struct AxialSequence {
@@ -88,9 +88,9 @@ void for_axial_blocks(const AxialSequence& s, const Body& body) {
   }
 }
 
-}  // namespace vid2vox::backend::cpu
+}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 template <>
 struct AxialAttention<cpu> {
@@ -131,4 +131,4 @@ struct AxialAttention<cpu> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

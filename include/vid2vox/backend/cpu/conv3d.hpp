@@ -12,7 +12,7 @@
 #include "vid2vox/core/thread_scratch.hpp"
 #include "vid2vox/ops/conv3d.hpp"
 
-namespace vid2vox::backend::cpu {
+namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
 
 /// The taps of one axis: output position m reads source position m * step + offset[i] and is
 /// multiplied with kernel element kernel[i].
@@ -305,9 +305,9 @@ void weight_gradient_piece(const Gather& gather, const WeightGradientPieces& pie
   }
 }
 
-}  // namespace vid2vox::backend::cpu
+}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 template <>
 struct Conv3d<cpu> {
@@ -329,8 +329,7 @@ struct Conv3d<cpu> {
       return;
     }
     const auto in = static_cast<std::size_t>(g.in_channels);
-    ThreadScratch<T> weights(g.kernel.volume() * in *
-                                           static_cast<std::size_t>(g.out_channels));
+    ThreadScratch<T> weights(g.kernel.volume() * in * static_cast<std::size_t>(g.out_channels));
     for (int t = 0; t < std::min(g.stride.t, g.in.t); ++t) {
       for (int h = 0; h < std::min(g.stride.h, g.in.h); ++h) {
         for (int w_phase = 0; w_phase < std::min(g.stride.w, g.in.w); ++w_phase) {
@@ -387,4 +386,4 @@ struct Conv3d<cpu> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

@@ -8,7 +8,7 @@
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/ops/embedding.hpp"
 
-namespace vid2vox::backend::cpu {
+namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
 
 /// Calls body(column of the token's channels, offset in the tables, width) for its three rows.
 template <class Body>
@@ -26,9 +26,9 @@ void for_table_rows(const Extent3& grid, std::size_t channels, std::size_t token
   }
 }
 
-}  // namespace vid2vox::backend::cpu
+}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 template <>
 struct Embedding<cpu> {
@@ -99,4 +99,4 @@ struct Embedding<cpu> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

@@ -4,7 +4,7 @@
 
 #include "vid2vox/ops/graph.hpp"
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// The CPU calls an operation for nothing: every run calls the body.
 template <>
@@ -20,4 +20,4 @@ class StepGraph<cpu> {
   [[nodiscard]] static std::string problem() { return {}; }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

@@ -10,7 +10,7 @@
 #include "vid2vox/linalg/vectors.hpp"
 #include "vid2vox/ops/loss.hpp"
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 template <>
 struct Loss<cpu> {
@@ -72,4 +72,4 @@ struct Loss<cpu> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

@@ -7,7 +7,7 @@
 #include "vid2vox/linalg/serial_product.hpp"
 #include "vid2vox/ops/matrix_product.hpp"
 
-namespace vid2vox::backend::cpu {
+namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
 
 using namespace linalg;
 
@@ -76,9 +76,9 @@ void serial_tn_sum_rows(MatrixView<const T> a, MatrixView<const T> b, MatrixView
   result.store();
 }
 
-}  // namespace vid2vox::backend::cpu
+}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 template <>
 struct MatrixProduct<cpu> {
@@ -88,8 +88,8 @@ struct MatrixProduct<cpu> {
     host::for_each_piece(
         c, [&](std::size_t row, std::size_t rows, std::size_t col, std::size_t cols) {
           linalg::serial_nn<T, T, Out>(host::block(a, row, rows, 0, a.cols),
-                                     host::block(b, 0, b.rows, col, cols),
-                                     host::block(c, row, rows, col, cols), accumulate);
+                                       host::block(b, 0, b.rows, col, cols),
+                                       host::block(c, row, rows, col, cols), accumulate);
         });
   }
 
@@ -99,8 +99,8 @@ struct MatrixProduct<cpu> {
     host::for_each_piece(
         c, [&](std::size_t row, std::size_t rows, std::size_t col, std::size_t cols) {
           linalg::serial_nt<T, T, Out>(host::block(a, row, rows, 0, a.cols),
-                                     host::block(b, col, cols, 0, b.cols),
-                                     host::block(c, row, rows, col, cols), accumulate);
+                                       host::block(b, col, cols, 0, b.cols),
+                                       host::block(c, row, rows, col, cols), accumulate);
         });
   }
 
@@ -110,8 +110,8 @@ struct MatrixProduct<cpu> {
     host::for_each_piece(
         c, [&](std::size_t row, std::size_t rows, std::size_t col, std::size_t cols) {
           linalg::serial_tn<T, T, Out>(host::block(a, 0, a.rows, row, rows),
-                                     host::block(b, 0, b.rows, col, cols),
-                                     host::block(c, row, rows, col, cols), accumulate);
+                                       host::block(b, 0, b.rows, col, cols),
+                                       host::block(c, row, rows, col, cols), accumulate);
         });
   }
 
@@ -144,4 +144,4 @@ struct MatrixProduct<cpu> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

@@ -11,7 +11,7 @@
 #include "vid2vox/core/buffer.hpp"
 #include "vid2vox/ops/memory.hpp"
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 template <>
 struct Memory<cpu> {
@@ -63,4 +63,4 @@ struct Memory<cpu> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

@@ -10,7 +10,7 @@
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/ops/norm.hpp"
 
-namespace vid2vox::backend::cpu {
+namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
 
 /// Sum of term(i) over [0, n) in a fixed number of interleaved lanes, which the compiler turns into
 /// vector instructions without reordering anything that it may not. (Of fewer lanes g++ unrolls the
@@ -182,9 +182,9 @@ void for_each_row(std::size_t rows, std::size_t channels, std::size_t count, con
   });
 }
 
-}  // namespace vid2vox::backend::cpu
+}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 template <>
 struct BatchNorm<cpu> {
@@ -403,4 +403,4 @@ struct LayerNorm<cpu> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

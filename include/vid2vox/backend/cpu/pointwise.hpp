@@ -17,8 +17,7 @@
 #include "vid2vox/linalg/exponential.hpp"
 #include "vid2vox/ops/pointwise.hpp"
 
-namespace vid2vox::backend::cpu {
-
+namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
 
 /// Elements of one piece of elementwise work.
 inline constexpr std::size_t kElementGrain = 16384;
@@ -147,9 +146,9 @@ void apply_dropout(const RandomKey& key, std::uint32_t threshold, AccumulateOf<T
   }
 }
 
-}  // namespace vid2vox::backend::cpu
+}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 template <>
 struct Pointwise<cpu> {
@@ -249,4 +248,4 @@ struct Pointwise<cpu> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

@@ -19,7 +19,7 @@
 // its last, and the sums of a panel's columns stay in registers. Where the processor multiplies
 // bfloat16 pairs, whole panels hold those: [k / 2, columns] of two terms each.
 
-namespace vid2vox::backend::cpu {
+namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
 
 using namespace linalg;
 
@@ -208,9 +208,9 @@ void streamed_product(MatrixView<const T> a, MatrixView<const T> b, const Accumu
                     });
 }
 
-}  // namespace vid2vox::backend::cpu
+}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 template <>
 struct StreamedProduct<cpu> {
@@ -234,4 +234,4 @@ struct StreamedProduct<cpu> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

@@ -10,7 +10,7 @@
 #include "vid2vox/encoding/matrices.hpp"
 #include "vid2vox/linalg/engine.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 /// Some alphas of a grid, and how the others' solutions are made from theirs.
 struct AlphaBasis {
@@ -26,11 +26,12 @@ struct AlphaBasis {
 inline AlphaBasis whole_basis(std::size_t alphas) {
   AlphaBasis basis{std::vector<std::size_t>(alphas), {}};
   for (std::size_t i = 0; i < alphas; ++i) basis.chosen[i] = i;
-  basis.weights = RowMatrix<double>::Identity(detail::index_of(alphas), detail::index_of(alphas));
+  basis.weights =
+      RowMatrix<double>::Identity(internal::index_of(alphas), internal::index_of(alphas));
   return basis;
 }
 
-namespace detail {
+namespace internal {
 
 /// QR decomposition with column pivots by modified Gram-Schmidt, until no column's rest is larger
 /// than `tolerance`. functions: [m, count], few columns of norm 1.
@@ -59,7 +60,7 @@ struct PivotedColumns {
   }
 };
 
-}  // namespace detail
+}  // namespace internal
 
 /// Ridge solutions depend on alpha through 1 / (s + alpha) only, s running over the eigenvalues.
 /// Where these span less than a few decades, so that the functions of ten alphas are combinations
@@ -71,7 +72,7 @@ struct PivotedColumns {
 /// eigenvalue by sqrt(s): what a training direction can contribute.
 inline AlphaBasis compress_alphas(const Eigen::VectorXd& eigenvalues,
                                   const std::vector<double>& alphas, double tolerance) {
-  const Eigen::Index count = detail::index_of(alphas.size());
+  const Eigen::Index count = internal::index_of(alphas.size());
   Eigen::MatrixXd functions(eigenvalues.size(), count);
   Eigen::VectorXd norms(count);
   for (Eigen::Index a = 0; a < count; ++a) {
@@ -81,8 +82,8 @@ inline AlphaBasis compress_alphas(const Eigen::VectorXd& eigenvalues,
     if (!(norms[a] > 0)) return whole_basis(alphas.size());
     functions.col(a) /= norms[a];
   }
-  const detail::PivotedColumns qr(std::move(functions), tolerance);
-  const Eigen::Index rank = detail::index_of(qr.order.size());
+  const internal::PivotedColumns qr(std::move(functions), tolerance);
+  const Eigen::Index rank = internal::index_of(qr.order.size());
   if (rank == count) return whole_basis(alphas.size());
   AlphaBasis basis;
   for (const Eigen::Index pivot : qr.order) {
@@ -113,4 +114,4 @@ inline Eigen::VectorXd spectrum_points(double low, double high) {
   return (Eigen::ArrayXd::LinSpaced(kPoints, from, to)).exp().matrix();
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

@@ -14,9 +14,9 @@
 #include "vid2vox/core/random.hpp"
 #include "vid2vox/encoding/ridge/ridge.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
-namespace detail {
+namespace internal {
 
 /// A gamma variate of this shape and scale 1 (Marsaglia and Tsang 2000; for shapes below 1 with
 /// their boost, U^(1 / shape) times one of shape + 1).
@@ -35,7 +35,7 @@ inline double gamma_variate(RandomStream& stream, double shape) {
   }
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Band weights to try: [candidates][spaces], each of sum 1. The first are equal, the others drawn
 /// from Dirichlet distributions whose concentrations take turns: as himalaya's random search (its
@@ -55,7 +55,7 @@ inline std::vector<std::vector<double>> dirichlet_weights(
     double sum = 0;
     for (double& weight : weights[i]) {
       weight =
-          i == 0 ? 1 : detail::gamma_variate(stream, concentrations[i % concentrations.size()]);
+          i == 0 ? 1 : internal::gamma_variate(stream, concentrations[i % concentrations.size()]);
       sum += weight;
     }
     // All of a small concentration can underflow: then one space takes all.
@@ -105,8 +105,8 @@ struct BandedRidge {
     }
     Eigen::Index row = 0;
     for (std::size_t k = 0; k < space; ++k) row += sizes[k];
-    return detail::parallel_product<T>(Transposed::kNone, x.middleCols(row, sizes[space]),
-                                       coefficients.block(row, first, sizes[space], count));
+    return internal::parallel_product<T>(Transposed::kNone, x.middleCols(row, sizes[space]),
+                                         coefficients.block(row, first, sizes[space], count));
   }
   /// The same of all targets.
   [[nodiscard]] RowMatrix<T> predict_space(const MatrixRef<T>& x, std::size_t space) const {
@@ -121,7 +121,7 @@ struct BandedRidge {
   }
 };
 
-namespace detail {
+namespace internal {
 
 /// The columns of each space times the root of its weight.
 template <class T>
@@ -208,7 +208,7 @@ void refit_band(const MatrixRef<T>& x, const TargetSource<T>& source,
   }
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Banded ridge regression by random search (Dupre la Tour et al. 2022): each candidate scales the
 /// feature spaces by the roots of its weights; alphas of each are chosen as `fit_ridge` does; each
@@ -223,7 +223,7 @@ BandedRidge<T> fit_banded_ridge(const MatrixRef<T>& x, std::span<const Eigen::In
                                 const TargetSource<T>& source,
                                 std::span<const std::size_t> run_of_row,
                                 const BandedOptions& options) {
-  detail::check_bands<T>(x, sizes, options);
+  internal::check_bands<T>(x, sizes, options);
   const auto targets = static_cast<std::size_t>(source.targets);
   BandedRidge<T> model;
   model.sizes.assign(sizes.begin(), sizes.end());
@@ -231,15 +231,15 @@ BandedRidge<T> fit_banded_ridge(const MatrixRef<T>& x, std::span<const Eigen::In
   model.candidate.assign(targets, 0);
   model.alpha.assign(targets, std::numeric_limits<double>::quiet_NaN());
   model.cv_score.assign(targets, -std::numeric_limits<double>::infinity());
-  model.scores.resize(detail::index_of(options.weights.size()), source.targets);
+  model.scores.resize(internal::index_of(options.weights.size()), source.targets);
   RidgeOptions search = options.ridge;
   search.solve = false;
   for (std::size_t i = 0; i < options.weights.size(); ++i) {
-    const auto fit = fit_ridge_in_place<T>(detail::scaled_spaces<T>(x, sizes, options.weights[i]),
+    const auto fit = fit_ridge_in_place<T>(internal::scaled_spaces<T>(x, sizes, options.weights[i]),
                                            source, run_of_row, search);
     model.flags = fit.flags;
     for (std::size_t j = 0; j < targets; ++j) {
-      model.scores(detail::index_of(i), detail::index_of(j)) = fit.cv_score[j];
+      model.scores(internal::index_of(i), internal::index_of(j)) = fit.cv_score[j];
       // himalaya's margin.
       const double margin = std::numeric_limits<T>::epsilon();
       const bool better = fit.cv_score[j] > model.cv_score[j] + margin;
@@ -254,11 +254,11 @@ BandedRidge<T> fit_banded_ridge(const MatrixRef<T>& x, std::span<const Eigen::In
   std::map<std::size_t, std::vector<Eigen::Index>> groups;
   for (std::size_t j = 0; j < targets; ++j) {
     if (model.flags[j] == TargetFlag::kFitted) {
-      groups[model.candidate[j]].push_back(detail::index_of(j));
+      groups[model.candidate[j]].push_back(internal::index_of(j));
     }
   }
   for (const auto& [candidate, group] : groups) {
-    detail::refit_band<T>(x, source, run_of_row, options.ridge, candidate, group, model);
+    internal::refit_band<T>(x, source, run_of_row, options.ridge, candidate, group, model);
   }
   return model;
 }
@@ -278,7 +278,7 @@ BandedRidge<T> fit_banded_ridge(const MatrixRef<T>& x, std::span<const Eigen::In
 /// that do not vary.
 template <class T>
 RowMatrix<double> split_r2(const std::vector<RowMatrix<T>>& parts, const MatrixRef<T>& y) {
-  RowMatrix<double> result(detail::index_of(parts.size()), y.cols());
+  RowMatrix<double> result(internal::index_of(parts.size()), y.cols());
   for (const auto& part : parts) {
     if (part.rows() != y.rows() || part.cols() != y.cols()) {
       throw Error("parts of a prediction that differ in shape from the targets", "split R2",
@@ -286,7 +286,7 @@ RowMatrix<double> split_r2(const std::vector<RowMatrix<T>>& parts, const MatrixR
     }
   }
   parallel_for(static_cast<std::size_t>(y.cols()), [&](std::size_t target) {
-    const Eigen::Index j = detail::index_of(target);
+    const Eigen::Index j = internal::index_of(target);
     const auto centered = [](const auto& column) {
       const Eigen::VectorXd wide = column.template cast<double>();
       return Eigen::VectorXd(wide.array() - wide.mean());
@@ -296,12 +296,12 @@ RowMatrix<double> split_r2(const std::vector<RowMatrix<T>>& parts, const MatrixR
     for (const auto& part : parts) sum += centered(part.col(j));
     const double total = truth.squaredNorm();
     for (std::size_t k = 0; k < parts.size(); ++k) {
-      result(detail::index_of(k), j) = total > 0
-                                           ? centered(parts[k].col(j)).dot(2 * truth - sum) / total
-                                           : std::numeric_limits<double>::quiet_NaN();
+      result(internal::index_of(k), j) =
+          total > 0 ? centered(parts[k].col(j)).dot(2 * truth - sum) / total
+                    : std::numeric_limits<double>::quiet_NaN();
     }
   });
   return result;
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

@@ -11,7 +11,7 @@
 #include "vid2vox/encoding/ridge/options.hpp"
 #include "vid2vox/linalg/engine.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 /// The size of a fit.
 struct RidgeSize {
@@ -41,7 +41,7 @@ struct RidgePlan {
   double bytes = 0;               // the largest need of a phase, features and targets not counted
 };
 
-namespace detail {
+namespace internal {
 
 // Operations are counted in T's products; a float64 product takes twice as long as a float32 one.
 inline double float64_factor(const RidgeSize& size) { return size.item_bytes < 8 ? 2 : 1; }
@@ -89,20 +89,20 @@ inline double decompose_result_cost(const RidgeSize& size, double order, double 
          4 * order * order * size.targets;
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// The cheaper method of folds for this size with the engine in use.
 inline FoldMethod choose_fold_method(const RidgeSize& size) {
   // Without more training rows than features X'X is singular, and cross products lose what a
   // small alpha leaves of its null directions.
   if (size.rows - size.fold_rows() <= size.features) return FoldMethod::kKernel;
-  return detail::gram_cost(size, linalg::engine().decompositions.cost.decompose) <
-                 detail::kernel_cost(size)
+  return internal::gram_cost(size, linalg::engine().decompositions.cost.decompose) <
+                 internal::kernel_cost(size)
              ? FoldMethod::kGram
              : FoldMethod::kKernel;
 }
 
-namespace detail {
+namespace internal {
 
 inline std::size_t whole(double value) { return static_cast<std::size_t>(value); }
 
@@ -171,7 +171,7 @@ inline double plan_bytes(const RidgeSize& size, const RidgePlan& plan, double th
          std::max({grams + kept + before + decompose, grams + kept + scoring, last});
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// How to fit a problem of this size within options.memory bytes. threads: how many work. Throws
 /// Error if that is too little, with what is needed.
@@ -183,23 +183,23 @@ inline RidgePlan plan_ridge(const RidgeSize& size, const RidgeOptions& options, 
                                 ? choose_fold_method(size)
                                 : options.method;
   plan.kernel = size.folds > 0 && method == FoldMethod::kKernel;
-  plan.triangular = !plan.kernel && size.folds > 0 && detail::triangular_is_cheaper(size);
+  plan.triangular = !plan.kernel && size.folds > 0 && internal::triangular_is_cheaper(size);
   const double order = plan.primal ? size.features : size.rows;
   plan.solve_each_alpha =
-      detail::solve_cost(size, order) <
-      detail::decompose_result_cost(size, order, linalg::engine().decompositions.cost.decompose);
+      internal::solve_cost(size, order) <
+      internal::decompose_result_cost(size, order, linalg::engine().decompositions.cost.decompose);
   constexpr double kPiece = 256;  // targets: enough for a product's speed, few for the caches
   constexpr double kBatch = 2048;
   constexpr double kLeastPiece = 32;
   const double least_pieces = 2.0 * threads;  // so that threads end together
   plan.piece =
-      detail::whole(std::clamp(std::ceil(size.targets / least_pieces), kLeastPiece, kPiece));
-  plan.batch = detail::whole(std::min(size.targets, kBatch));
-  plan.fold_group = detail::whole(size.folds);
+      internal::whole(std::clamp(std::ceil(size.targets / least_pieces), kLeastPiece, kPiece));
+  plan.batch = internal::whole(std::min(size.targets, kBatch));
+  plan.fold_group = internal::whole(size.folds);
   // With many more features than rows XX' is often so well conditioned that some alphas stand for
   // all (compress_alphas), and then they are needed together; else half of them saves memory.
   constexpr double kManyFeatures = 1.5;
-  plan.alpha_group = detail::whole(
+  plan.alpha_group = internal::whole(
       size.features > kManyFeatures * size.rows ? size.alphas : std::ceil(size.alphas / 2));
   // Large decompositions one after the other, with all threads.
   constexpr double kLargeOrder = 3000;
@@ -208,9 +208,9 @@ inline RidgePlan plan_ridge(const RidgeSize& size, const RidgeOptions& options, 
   const bool large = plan.kernel
                          ? size.rows > kLargeKernel && linalg::engine().decompositions.cost.threaded
                          : size.features > kLargeOrder;
-  plan.side_by_side = large ? 1 : detail::whole(std::max(1.0, std::min<double>(threads, tasks)));
+  plan.side_by_side = large ? 1 : internal::whole(std::max(1.0, std::min<double>(threads, tasks)));
   const auto fits = [&] {
-    plan.bytes = detail::plan_bytes(size, plan, threads);
+    plan.bytes = internal::plan_bytes(size, plan, threads);
     return options.memory <= 0 || plan.bytes <= options.memory;
   };
   const auto shrink = [&](std::size_t& value, std::size_t least) {
@@ -225,12 +225,12 @@ inline RidgePlan plan_ridge(const RidgeSize& size, const RidgeOptions& options, 
   shrink(plan.batch, std::min(plan.batch, width));
   if (!fits()) {
     constexpr double kMebi = 1 << 20;
-    throw Error("the fit needs at least " + std::to_string(detail::whole(plan.bytes / kMebi)) +
+    throw Error("the fit needs at least " + std::to_string(internal::whole(plan.bytes / kMebi)) +
                     " MiB beside features and targets, allowed are " +
-                    std::to_string(detail::whole(options.memory / kMebi)),
+                    std::to_string(internal::whole(options.memory / kMebi)),
                 "ridge memory", "allow more, or fit fewer targets at a time");
   }
   return plan;
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

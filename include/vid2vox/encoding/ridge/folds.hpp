@@ -8,7 +8,7 @@
 
 #include "vid2vox/core/error.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 /// Rows of one step of cross-validation.
 struct Fold {
@@ -26,7 +26,7 @@ struct FoldPlan {
 /// himalaya's default.
 inline constexpr std::size_t kSingleRunBlocks = 5;
 
-namespace detail {
+namespace internal {
 
 /// One fold for each distinct label, in order of first appearance.
 inline std::vector<Fold> folds_of_labels(std::span<const std::size_t> labels) {
@@ -45,7 +45,7 @@ inline std::vector<Fold> folds_of_labels(std::span<const std::size_t> labels) {
   return folds;
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Folds of whole runs: run_of_row[i] is the run of training row i, and each run is the validation
 /// set once. With one run only, that run is cut into `single_run_blocks` contiguous blocks of
@@ -54,14 +54,14 @@ inline std::vector<Fold> folds_of_labels(std::span<const std::size_t> labels) {
 /// fewer than 2 rows in a fold's training or validation set.
 inline FoldPlan make_folds(std::span<const std::size_t> run_of_row,
                            std::size_t single_run_blocks = kSingleRunBlocks) {
-  FoldPlan plan{.folds = detail::folds_of_labels(run_of_row), .description = {}};
+  FoldPlan plan{.folds = internal::folds_of_labels(run_of_row), .description = {}};
   plan.description = "leave one of " + std::to_string(plan.folds.size()) + " runs out";
   if (plan.folds.size() == 1) {
     const std::size_t n = run_of_row.size();
     const std::size_t blocks = std::min(single_run_blocks, n / 2);
     std::vector<std::size_t> block_of_row(n);
     for (std::size_t i = 0; i < n; ++i) block_of_row[i] = i * blocks / n;
-    plan.folds = detail::folds_of_labels(block_of_row);
+    plan.folds = internal::folds_of_labels(block_of_row);
     plan.description =
         "one training run, cut into " + std::to_string(blocks) + " contiguous blocks";
   }
@@ -78,4 +78,4 @@ inline FoldPlan make_folds(std::span<const std::size_t> run_of_row,
   return plan;
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

@@ -13,9 +13,9 @@
 #include "vid2vox/encoding/ridge/internal/decomposition.hpp"
 #include "vid2vox/encoding/ridge/options.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
-namespace detail {
+namespace internal {
 
 template <class T>
 class RidgeFit;
@@ -29,7 +29,7 @@ inline std::size_t target_grain(Eigen::Index rows) {
                     kMost);
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// A fitted ridge regression of many targets. Made by `fit_ridge`; predicts in pieces of targets.
 template <class T>
@@ -75,11 +75,11 @@ class RidgeModel {
   void predict_some(const MatrixRef<T>& prepared, Eigen::Index first, MutableRef<T> out) const {
     const SerialEigen serial;
     parallel_ranges(static_cast<std::size_t>(out.cols()),
-                    detail::target_grain(coefficients_.rows()),
+                    internal::target_grain(coefficients_.rows()),
                     [&](std::size_t begin, std::size_t end) {
-                      const Eigen::Index count = detail::index_of(end - begin);
-                      const Eigen::Index own = first + detail::index_of(begin);
-                      auto piece = out.middleCols(detail::index_of(begin), count);
+                      const Eigen::Index count = internal::index_of(end - begin);
+                      const Eigen::Index own = first + internal::index_of(begin);
+                      auto piece = out.middleCols(internal::index_of(begin), count);
                       linalg::multiply<T>(Transposed::kNone, prepared,
                                           coefficients_.middleCols(own, count), piece);
                       piece.rowwise() += intercept_.segment(own, count);
@@ -107,11 +107,11 @@ class RidgeModel {
       const RowMatrix<T> vectors =
           primal_ ? RowMatrix<T>(vectors_.middleCols(row, rows).template cast<T>())
                   : RowMatrix<T>(vectors_.template cast<T>());
-      own = detail::parallel_product<T>(Transposed::kLeft, vectors, own);
+      own = internal::parallel_product<T>(Transposed::kLeft, vectors, own);
       if (primal_) return own;
     }
     if (primal_) return own.middleRows(row, rows);
-    return detail::parallel_product<T>(Transposed::kLeft, x_.middleCols(row, rows), own);
+    return internal::parallel_product<T>(Transposed::kLeft, x_.middleCols(row, rows), own);
   }
 
   /// Weights [p / delays, count] of one delay, of features that delay_features made from `delays`
@@ -134,7 +134,7 @@ class RidgeModel {
   }
 
  private:
-  friend class detail::RidgeFit<T>;
+  friend class internal::RidgeFit<T>;
   RidgeModel() = default;
 
   [[noreturn]] void refuse(const MatrixRef<T>& x) const {
@@ -146,21 +146,21 @@ class RidgeModel {
   /// What the coefficients multiply: [m, k].
   [[nodiscard]] RowMatrix<T> basis_of(const MatrixRef<T>& x) const {
     RowMatrix<T> centered = x;
-    detail::center_rows<T>(centered, mean_);
+    internal::center_rows<T>(centered, mean_);
     if (primal_) {
-      return vectors_.size() > 0 ? detail::product_with_rows<T>(centered, vectors_) : centered;
+      return vectors_.size() > 0 ? internal::product_with_rows<T>(centered, vectors_) : centered;
     }
     if (vectors_.size() == 0) {
-      return detail::parallel_product<T>(Transposed::kRight, centered, x_);
+      return internal::parallel_product<T>(Transposed::kRight, centered, x_);
     }
     RowMatrix<double> kernel = RowMatrix<double>::Zero(x.rows(), x_.rows());
-    for (Eigen::Index first = 0; first < x_.cols(); first += detail::kInnerPiece) {
-      const Eigen::Index width = std::min(detail::kInnerPiece, x_.cols() - first);
+    for (Eigen::Index first = 0; first < x_.cols(); first += internal::kInnerPiece) {
+      const Eigen::Index width = std::min(internal::kInnerPiece, x_.cols() - first);
       const RowMatrix<double> left = centered.middleCols(first, width).template cast<double>();
       const RowMatrix<double> right = x_.middleCols(first, width).template cast<double>();
-      kernel += detail::parallel_product<double>(Transposed::kRight, left, right);
+      kernel += internal::parallel_product<double>(Transposed::kRight, left, right);
     }
-    return detail::product_with_rows<double>(kernel, vectors_).template cast<T>();
+    return internal::product_with_rows<double>(kernel, vectors_).template cast<T>();
   }
 
   bool primal_ = true;
@@ -196,4 +196,4 @@ std::string describe(const RidgeModel<T>& model) {
   return text;
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

@@ -13,7 +13,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/encoding/ridge/folds.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 /// "1e0:1e6:7" (7 values from 1e0 to 1e6, equal steps of the logarithm), "100" or "1,10,100".
 /// Ascending. Throws Error for anything else and for values that are not positive.
@@ -127,4 +127,4 @@ inline void check_alphas(const std::vector<double>& alphas) {
   }
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

@@ -21,9 +21,9 @@
 #include "vid2vox/encoding/ridge/model.hpp"
 #include "vid2vox/encoding/ridge/options.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
-namespace detail {
+namespace internal {
 
 /// What rounding may do to a prediction, in parts of it, before a safer way is taken.
 inline constexpr double kRoundingLimit = 1e-5;
@@ -336,7 +336,7 @@ RidgeModel<T> fit_checked(RowMatrix<T>&& x, bool in_place, const TargetSource<T>
   return RidgeFit<T>(std::move(x), in_place, source, folds_of(run_of_row, options), options).run();
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Ridge regression of many targets in closed form, W = (X'X + alpha I)^-1 X'Y or its dual
 /// (Hoerl and Kennard 1970; Saunders et al. 1998), X and Y centered on the training rows if there
@@ -350,11 +350,11 @@ RidgeModel<T> fit_checked(RowMatrix<T>&& x, bool in_place, const TargetSource<T>
 /// that are constant or not finite in training are left out, flagged and counted. The result does
 /// not depend on the number of threads (with Eigen; see lapack.hpp). Throws Error when rows
 /// disagree, for a feature that is not finite (with its row), for alphas that are not positive and
-/// ascending, and for folds that test nothing (detail::refuse_degenerate_folds).
+/// ascending, and for folds that test nothing (internal::refuse_degenerate_folds).
 template <class T>
 RidgeModel<T> fit_ridge(const MatrixRef<T>& x, const TargetSource<T>& source,
                         std::span<const std::size_t> run_of_row, const RidgeOptions& options) {
-  return detail::fit_checked<T>(RowMatrix<T>(x), false, source, run_of_row, options);
+  return internal::fit_checked<T>(RowMatrix<T>(x), false, source, run_of_row, options);
 }
 
 /// The same in the memory of x, which is ordered and centered there: without a copy of the
@@ -363,7 +363,7 @@ template <class T>
 RidgeModel<T> fit_ridge_in_place(RowMatrix<T>&& x, const TargetSource<T>& source,
                                  std::span<const std::size_t> run_of_row,
                                  const RidgeOptions& options) {
-  return detail::fit_checked<T>(std::move(x), true, source, run_of_row, options);
+  return internal::fit_checked<T>(std::move(x), true, source, run_of_row, options);
 }
 
 /// The same with y [n, targets] in memory.
@@ -373,4 +373,4 @@ RidgeModel<T> fit_ridge(const MatrixRef<T>& x, const MatrixRef<T>& y,
   return fit_ridge<T>(x, in_memory<T>(y), run_of_row, options);
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

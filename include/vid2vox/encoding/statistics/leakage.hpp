@@ -10,7 +10,7 @@
 
 #include "vid2vox/core/error.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 /// Where each row of an array belongs: its run, and its time in seconds from the run's start.
 struct RowClock {
@@ -90,4 +90,4 @@ std::vector<Leak> find_leaks(
   return leaks;
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

@@ -9,7 +9,7 @@
 
 #include "vid2vox/core/error.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 /// What signed_rank_test found about x - y.
 struct SignedRankTest {
@@ -73,4 +73,4 @@ inline SignedRankTest signed_rank_test(std::span<const double> x, std::span<cons
   return test;
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

@@ -15,7 +15,7 @@
 #include "vid2vox/core/random.hpp"
 #include "vid2vox/encoding/statistics/scores.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 /// What repeats of one stimulus say of the targets; NaN where a target is constant.
 struct NoiseCeiling {
@@ -77,7 +77,7 @@ struct Intervals {
   std::vector<double> high;
 };
 
-namespace detail {
+namespace internal {
 
 /// Sums of one run, one target: r of several runs together follows from their totals.
 struct RunSums {
@@ -118,7 +118,7 @@ std::vector<RunSums> run_sums(const xt::xtensor<T, 2>& prediction, const xt::xte
   return sums;
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Confidence intervals of r by bootstrap over runs (Efron's percentiles): rows of a run depend on
 /// each other, so whole runs are drawn, with replacement, the same for all targets. prediction,
@@ -146,10 +146,10 @@ Intervals bootstrap_runs(const xt::xtensor<T, 2>& prediction, const xt::xtensor<
   const std::size_t targets = target.shape(1);
   Intervals result{std::vector<double>(targets), std::vector<double>(targets)};
   parallel_for(targets, [&](std::size_t j) {
-    const auto sums = detail::run_sums(prediction, target, run_lengths, j);
+    const auto sums = internal::run_sums(prediction, target, run_lengths, j);
     std::vector<double> r(samples);
     for (std::size_t sample = 0; sample < samples; ++sample) {
-      detail::RunSums total;
+      internal::RunSums total;
       for (std::size_t i = 0; i < runs; ++i) total.add(sums[drawn[sample * runs + i]]);
       r[sample] = total.r();
     }
@@ -159,4 +159,4 @@ Intervals bootstrap_runs(const xt::xtensor<T, 2>& prediction, const xt::xtensor<
   return result;
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

@@ -12,7 +12,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/parallel.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 /// Prediction accuracy, one value a target (float64); NaN where it is not defined.
 struct Scores {
@@ -20,7 +20,7 @@ struct Scores {
   std::vector<double> r2;  // 1 - SSE / SST around the target's own mean; NaN for constant targets
 };
 
-namespace detail {
+namespace internal {
 
 /// Score of the columns [begin, end) of prediction and target [n, targets], row-major.
 template <class T>
@@ -67,7 +67,7 @@ void score_columns(const T* prediction, const T* target, std::size_t n, std::siz
   }
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Pearson r and R2 of each column. prediction, target: [n, targets]. NaN values give NaN scores of
 /// their target only. Throws Error when the shapes differ or there are fewer than 2 rows.
@@ -89,7 +89,7 @@ Scores score(const xt::xtensor<T, 2>& prediction, const xt::xtensor<T, 2>& targe
   scores.r2.resize(targets);
   constexpr std::size_t kGrain = 512;  // columns a piece: the sums stay in the first-level cache
   parallel_ranges(targets, kGrain, [&](std::size_t begin, std::size_t end) {
-    detail::score_columns(prediction.data(), target.data(), n, targets, begin, end, scores);
+    internal::score_columns(prediction.data(), target.data(), n, targets, begin, end, scores);
   });
   return scores;
 }
@@ -112,4 +112,4 @@ inline double quantile(std::span<const double> values, double q) {
   return sorted[below] + (position - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

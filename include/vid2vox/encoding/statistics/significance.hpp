@@ -16,7 +16,7 @@
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/core/random.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 /// How permutation p-values are made.
 struct PermutationOptions {
@@ -37,7 +37,7 @@ struct ShiftPlan {
   std::vector<std::size_t> shifts;
 };
 
-namespace detail {
+namespace internal {
 
 inline ShiftPlan all_shifts(std::span<const std::size_t> choices, std::size_t total,
                             const PermutationOptions& options) {
@@ -78,7 +78,7 @@ inline ShiftPlan drawn_shifts(std::span<const std::size_t> choices,
   return plan;
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// Draws the circular shifts for test runs of the given lengths (rows), without repetition. A run
 /// of n rows can be shifted by min_shift .. n - min_shift. Throws Error when a run is too short for
@@ -107,8 +107,8 @@ inline ShiftPlan plan_shifts(std::span<const std::size_t> run_lengths,
     choices.push_back(run_lengths[run] - 2 * options.min_shift + 1);
     total = total > kListed ? total : total * choices.back();
   }
-  return total <= kListed ? detail::all_shifts(choices, total, options)
-                          : detail::drawn_shifts(choices, options);
+  return total <= kListed ? internal::all_shifts(choices, total, options)
+                          : internal::drawn_shifts(choices, options);
 }
 
 /// How block permutations are made.
@@ -175,7 +175,7 @@ inline BlockPlan plan_blocks(std::span<const std::size_t> run_lengths,
   return plan;
 }
 
-namespace detail {
+namespace internal {
 
 /// Some columns of prediction and target as float64, centered over all rows.
 struct CenteredPair {
@@ -320,9 +320,9 @@ inline bool plan_fits(const BlockPlan& plan, std::span<const std::size_t> run_le
   return plan.rows == std::accumulate(run_lengths.begin(), run_lengths.end(), std::size_t{0});
 }
 
-}  // namespace detail
+}  // namespace internal
 
-namespace detail {
+namespace internal {
 
 inline constexpr std::size_t kPermutedColumns = 64;  // a piece: both series and the sums in cache
 
@@ -340,7 +340,7 @@ void check_permutation(const xt::xtensor<T, 2>& prediction, const xt::xtensor<T,
               "permutation test", "give prediction and target of the same test runs");
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// One-sided p-values of the Pearson correlation between prediction and target:
 /// p = (1 + #{r_permuted >= r}) / (1 + permutations) (Phipson and Smyth 2010). Plan: a ShiftPlan
@@ -354,17 +354,17 @@ std::vector<double> permutation_p_values(const xt::xtensor<T, 2>& prediction,
                                          const xt::xtensor<T, 2>& target,
                                          std::span<const std::size_t> run_lengths,
                                          const Plan& plan) {
-  detail::check_permutation(prediction, target, run_lengths, plan);
+  internal::check_permutation(prediction, target, run_lengths, plan);
   const std::size_t targets = target.shape(1);
   std::vector<double> p_values(targets, std::numeric_limits<double>::quiet_NaN());
-  parallel_ranges(targets, detail::kPermutedColumns, [&](std::size_t begin, std::size_t end) {
-    const detail::CenteredPair pair = detail::centered_pair(prediction, target, begin, end);
+  parallel_ranges(targets, internal::kPermutedColumns, [&](std::size_t begin, std::size_t end) {
+    const internal::CenteredPair pair = internal::centered_pair(prediction, target, begin, end);
     std::vector<double> exceeding(pair.width, 0.0);
-    detail::for_each_permutation(pair, plan, run_lengths,
-                                 [&](std::size_t, const std::vector<double>& sum) {
-                                   for (std::size_t j = 0; j < pair.width; ++j)
-                                     exceeding[j] += sum[j] >= pair.observed[j];
-                                 });
+    internal::for_each_permutation(pair, plan, run_lengths,
+                                   [&](std::size_t, const std::vector<double>& sum) {
+                                     for (std::size_t j = 0; j < pair.width; ++j)
+                                       exceeding[j] += sum[j] >= pair.observed[j];
+                                   });
     for (std::size_t j = 0; j < pair.width; ++j) {
       if (pair.defined[j] == 0) continue;
       p_values[begin + j] = (1 + exceeding[j]) / (1 + static_cast<double>(plan.permutations));
@@ -383,20 +383,21 @@ std::vector<double> raise_maxima(const xt::xtensor<T, 2>& prediction,
                                  std::span<const std::size_t> run_lengths, const Plan& plan,
                                  std::vector<double>& maxima) {
   constexpr double kNone = -std::numeric_limits<double>::infinity();
-  detail::check_permutation(prediction, target, run_lengths, plan);
+  internal::check_permutation(prediction, target, run_lengths, plan);
   maxima.resize(plan.permutations, kNone);
   const std::size_t targets = target.shape(1);
-  const std::size_t pieces = (targets + detail::kPermutedColumns - 1) / detail::kPermutedColumns;
+  const std::size_t pieces =
+      (targets + internal::kPermutedColumns - 1) / internal::kPermutedColumns;
   std::vector<double> observed(targets, std::numeric_limits<double>::quiet_NaN());
   std::vector<double> largest(pieces * plan.permutations, kNone);
-  parallel_ranges(targets, detail::kPermutedColumns, [&](std::size_t begin, std::size_t end) {
-    const detail::CenteredPair pair = detail::centered_pair(prediction, target, begin, end);
-    const std::vector<double> norms = detail::norms_of(pair);
+  parallel_ranges(targets, internal::kPermutedColumns, [&](std::size_t begin, std::size_t end) {
+    const internal::CenteredPair pair = internal::centered_pair(prediction, target, begin, end);
+    const std::vector<double> norms = internal::norms_of(pair);
     for (std::size_t j = 0; j < pair.width; ++j) {
       if (pair.defined[j] != 0) observed[begin + j] = pair.observed[j] / norms[j];
     }
-    double* most = largest.data() + begin / detail::kPermutedColumns * plan.permutations;
-    detail::for_each_permutation(
+    double* most = largest.data() + begin / internal::kPermutedColumns * plan.permutations;
+    internal::for_each_permutation(
         pair, plan, run_lengths, [&](std::size_t permutation, const std::vector<double>& sum) {
           for (std::size_t j = 0; j < pair.width; ++j) {
             if (pair.defined[j] == 0) continue;
@@ -473,4 +474,4 @@ inline FdrResult benjamini_hochberg(std::span<const double> p_values) {
   return result;
 }
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

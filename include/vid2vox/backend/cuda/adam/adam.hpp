@@ -50,7 +50,7 @@ inline AdamUpdateParams adam_params(const ops::AdamStep& options) {
 
 }  // namespace vid2vox::backend::cuda
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// Arrays in device memory. All work goes to the thread's current stream.
 template <>
@@ -92,4 +92,4 @@ struct Adam<cuda> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

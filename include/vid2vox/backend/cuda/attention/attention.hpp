@@ -19,20 +19,20 @@ enum class AttentionEngine : std::uint8_t {
   kCudnn,     // cuDNN; an Error where it cannot
 };
 
-namespace detail {
+namespace internal {
 inline thread_local AttentionEngine attention_engine = AttentionEngine::kChoose;
-}  // namespace detail
+}  // namespace internal
 
 /// Makes this thread's attention use one engine while the object lives: for tests and benchmarks,
 /// which compare them.
 class AttentionEngineScope {
  public:
-  explicit AttentionEngineScope(AttentionEngine engine) : before_(detail::attention_engine) {
-    detail::attention_engine = engine;
+  explicit AttentionEngineScope(AttentionEngine engine) : before_(internal::attention_engine) {
+    internal::attention_engine = engine;
   }
   AttentionEngineScope(const AttentionEngineScope&) = delete;
   AttentionEngineScope& operator=(const AttentionEngineScope&) = delete;
-  ~AttentionEngineScope() { detail::attention_engine = before_; }
+  ~AttentionEngineScope() { internal::attention_engine = before_; }
 
  private:
   AttentionEngine before_;
@@ -124,13 +124,13 @@ inline AttentionParams attention_params(const ops::AttentionGeometry& g, NumberT
   params.drop_threshold = static_cast<std::uint32_t>(g.dropout * kTwoTo32);
   params.kept_scale = static_cast<float>(1.0 / (1.0 - g.dropout));
   params.key = g.dropout_key;
-  params.engine = detail::attention_engine;
+  params.engine = internal::attention_engine;
   return params;
 }
 
 }  // namespace vid2vox::backend::cuda
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// By cuDNN in 16 bits where weights are not dropped and its limits allow, else by batched products
 /// with our softmax between them: see AttentionEngine. float is true float32 unless the thread's
@@ -171,4 +171,4 @@ struct Attention<cuda> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

@@ -34,7 +34,7 @@ inline PlanKey plan_key(const AttentionParams& p, Pass pass, int device) {
 /// The plan for a pass on the current device; a null pointer where there is none.
 inline const cudnn::Plan* plan_for(cudnnHandle_t handle, const AttentionParams& p, Pass pass) {
   static auto* const plans = new cudnn::PlanCache<PlanKey>();
-  return plans->get(plan_key(p, pass, backend::cuda::detail::current_device()),
+  return plans->get(plan_key(p, pass, backend::cuda::internal::current_device()),
                     [&] { return find_attention_plan(cudnn::Target(handle), p, pass); });
 }
 

@@ -32,7 +32,7 @@ enum TensorId : std::int64_t {
   kOne,
 };
 
-namespace detail {
+namespace internal {
 
 using cudnn::GraphBuilder;
 using Tensor = GraphBuilder::Tensor;
@@ -154,14 +154,14 @@ inline cudnn::Operations backward(const AttentionParams& p) {
   return std::move(g).finished();
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// The plan of one pass over a problem that `cudnn_computes` allows; nothing where this
 /// cuDNN has no engine for it on the device.
 inline std::optional<cudnn::Plan> find_attention_plan(const cudnn::Target& target,
                                                       const AttentionParams& p, Pass pass) {
-  return cudnn::find_plan(target, pass == Pass::kForward ? detail::forward(p) : detail::backward(p),
-                          {});
+  return cudnn::find_plan(
+      target, pass == Pass::kForward ? internal::forward(p) : internal::backward(p), {});
 }
 
 }  // namespace vid2vox::backend::cuda::attention

@@ -58,7 +58,7 @@ void launch_axial_attention_forward(const AxialAttentionParams& params, Stream s
 /// d_qkv from qkv and d_output; the weights are computed again.
 void launch_axial_attention_backward(const AxialAttentionParams& params, Stream stream);
 
-namespace detail {
+namespace internal {
 
 [[noreturn]] inline void throw_axial(const std::string& problem, const std::string& action) {
   throw Error(problem, "axial attention on the GPU", action);
@@ -99,14 +99,14 @@ inline void check_axial_alignment(const void* pointer) {
   }
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// The parameters of a geometry, pointers aside. Throws an Error for what the kernels cannot do:
 /// heads that are not a multiple of 8 up to 128 wide, axes that are not 1 to 64 long, 2^31 tokens
 /// or work items.
 inline AxialAttentionParams axial_attention_params(const ops::AxialAttentionGeometry& g,
                                                    NumberType type) {
-  detail::check_axial_geometry(g);
+  internal::check_axial_geometry(g);
   constexpr std::size_t kMost = std::numeric_limits<std::int32_t>::max();
   const std::size_t tokens = g.batch * g.grid.volume();
   AxialAttentionParams params;
@@ -126,10 +126,10 @@ inline AxialAttentionParams axial_attention_params(const ops::AxialAttentionGeom
     axis.step = steps[i];
     axis.first_item = static_cast<int>(items);
     axis.sequences = static_cast<int>(tokens / static_cast<std::size_t>(axis.length));
-    items += detail::cut_axis(axis, params.tiles) * g.heads;
+    items += internal::cut_axis(axis, params.tiles) * g.heads;
     if (tokens > kMost || items > kMost) {
-      detail::throw_axial("the batch of " + std::to_string(g.batch) + " is too large",
-                          "use batches of fewer than 2^31 tokens");
+      internal::throw_axial("the batch of " + std::to_string(g.batch) + " is too large",
+                            "use batches of fewer than 2^31 tokens");
     }
   }
   params.items = static_cast<int>(items);
@@ -138,7 +138,7 @@ inline AxialAttentionParams axial_attention_params(const ops::AxialAttentionGeom
 
 }  // namespace vid2vox::backend::cuda
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// T = float: exact float32 arithmetic (also for the policy tf32: the kernels wait for memory, so
 /// there is nothing to gain). bfloat16, float16: products on the tensor cores with float32 sums, a
@@ -153,7 +153,7 @@ struct AxialAttention<cuda> {
     namespace device = backend::cuda;
     auto params = device::axial_attention_params(g, number_type_of<T>);
     for (const void* pointer : {static_cast<const void*>(qkv), static_cast<const void*>(o)}) {
-      device::detail::check_axial_alignment(pointer);
+      device::internal::check_axial_alignment(pointer);
     }
     params.qkv = qkv;
     params.output = o;
@@ -166,7 +166,7 @@ struct AxialAttention<cuda> {
     auto params = device::axial_attention_params(g, number_type_of<T>);
     for (const void* pointer : {static_cast<const void*>(qkv), static_cast<const void*>(d_o),
                                 static_cast<const void*>(d_qkv)}) {
-      device::detail::check_axial_alignment(pointer);
+      device::internal::check_axial_alignment(pointer);
     }
     params.qkv = qkv;
     params.d_output = d_o;
@@ -175,4 +175,4 @@ struct AxialAttention<cuda> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

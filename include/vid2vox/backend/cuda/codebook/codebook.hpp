@@ -107,7 +107,7 @@ void launch_codebook_usage(const CodebookUsageParams& params, Stream stream);
 
 }  // namespace vid2vox::backend::cuda
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// Pointers are to device memory; work goes to the current stream, and nobody waits for it. What is
 /// wrong with the input is reported to the device (see backend::cuda::check_reports). Sizes: see
@@ -212,4 +212,4 @@ struct Codebook<cuda> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

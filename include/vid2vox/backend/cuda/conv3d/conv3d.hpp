@@ -44,7 +44,7 @@ void launch_conv3d_data_gradient(const Conv3dParams& params, Stream stream);
 /// dw += the gradient of w.
 void launch_conv3d_weight_gradient(const Conv3dParams& params, Stream stream);
 
-namespace detail {
+namespace internal {
 
 inline bool same(const Extent3& extent, int t, int h, int w) { return extent == Extent3{t, h, w}; }
 
@@ -65,10 +65,10 @@ inline void require_positive(const ops::Conv3dGeometry& g) {
               "convolution on the GPU", "check the layer's configuration");
 }
 
-}  // namespace detail
+}  // namespace internal
 }  // namespace vid2vox::backend::cuda
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// Sums are float32. float inputs are used as they are unless the thread's input_precision() asks
 /// for TF32; 16-bit outputs are rounded from the float32 sum. Throws an Error where cuDNN is older
@@ -83,7 +83,7 @@ struct Conv3d<cuda> {
     params.w = w;
     params.bias = bias;
     params.y = y;
-    if (backend::cuda::detail::is_matrix_product(g)) {
+    if (backend::cuda::internal::is_matrix_product(g)) {
       multiply(params, backend::cuda::MatrixForm::kNn);
     } else {
       backend::cuda::launch_conv3d_forward(params, backend::cuda::current_stream());
@@ -99,7 +99,7 @@ struct Conv3d<cuda> {
     params.w = w;
     params.bias = bias;
     params.dx = dx;
-    if (backend::cuda::detail::is_matrix_product(g)) {
+    if (backend::cuda::internal::is_matrix_product(g)) {
       multiply(params, backend::cuda::MatrixForm::kNt);
     } else {
       backend::cuda::launch_conv3d_data_gradient(params, backend::cuda::current_stream());
@@ -113,7 +113,7 @@ struct Conv3d<cuda> {
     params.x = x;
     params.dy = dy;
     params.dw = dw;
-    if (backend::cuda::detail::is_matrix_product(g)) {
+    if (backend::cuda::internal::is_matrix_product(g)) {
       multiply(params, backend::cuda::MatrixForm::kTn);
     } else {
       backend::cuda::launch_conv3d_weight_gradient(params, backend::cuda::current_stream());
@@ -123,7 +123,7 @@ struct Conv3d<cuda> {
  private:
   template <class T>
   static backend::cuda::Conv3dParams make(const Conv3dGeometry& g) {
-    backend::cuda::detail::require_positive(g);
+    backend::cuda::internal::require_positive(g);
     backend::cuda::Conv3dParams params;
     params.geometry = g;
     params.number_type = number_type_of<T>;
@@ -156,4 +156,4 @@ struct Conv3d<cuda> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

@@ -45,7 +45,7 @@ inline PlanKey plan_key(const Conv3dParams& p, Product product, int device) {
 /// The plan for this product on the current device.
 inline const BatchPlan& plan_for(cudnnHandle_t handle, const Conv3dParams& p, Product product) {
   static auto* const plans = new cudnn::PlanCache<PlanKey, BatchPlan>();
-  return *plans->get(plan_key(p, product, backend::cuda::detail::current_device()), [&] {
+  return *plans->get(plan_key(p, product, backend::cuda::internal::current_device()), [&] {
     return std::optional(make_conv3d_plan(cudnn::Target(handle), p, product));
   });
 }

@@ -320,7 +320,7 @@ struct Plan {
   Engine engine;
 };
 
-namespace detail {
+namespace internal {
 
 inline Engine engine_of(const Descriptor& configuration) {
   Descriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
@@ -383,7 +383,7 @@ inline std::vector<Descriptor> propose(const Target& target, const Descriptor& g
   return configurations;
 }
 
-}  // namespace detail
+}  // namespace internal
 
 /// The first proposal that the rules allow and that can be made into a plan; nothing where there is
 /// none. Asks heuristic A, then B, which knows engines that A does not, then the fallback list.
@@ -396,9 +396,9 @@ inline std::optional<Plan> find_plan(const Target& target, Operations graph_of,
             static_cast<std::int64_t>(operations.size()), operations.data());
   parts.push_back(std::move(graph).finalized());
   for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
-    for (Descriptor& configuration : detail::propose(target, parts.back(), mode)) {
-      const Engine engine = detail::engine_of(configuration);
-      if (!detail::allowed(engine, rules)) continue;
+    for (Descriptor& configuration : internal::propose(target, parts.back(), mode)) {
+      const Engine engine = internal::engine_of(configuration);
+      if (!internal::allowed(engine, rules)) continue;
       Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
       plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
       target.set_plan(plan);
@@ -479,7 +479,7 @@ class PlanCache {
 inline cudnnHandle_t handle_on(Stream stream) {
   static thread_local std::map<int, cudnnHandle_t> handles;
   require_device();
-  cudnnHandle_t& handle = handles[backend::cuda::detail::current_device()];
+  cudnnHandle_t& handle = handles[backend::cuda::internal::current_device()];
   if (handle == nullptr) {
     require_version(cudnnGetVersion());
     check(cudnnCreate(&handle), "cudnnCreate");

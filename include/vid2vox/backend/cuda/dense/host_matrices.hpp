@@ -49,7 +49,7 @@ inline ProductTiles product_tiles(std::size_t m, std::size_t n, std::size_t k, s
   return tiles;
 }
 
-namespace detail {
+namespace internal {
 
 using MemoryShare = HostMatrixMemory::Share;
 
@@ -296,7 +296,7 @@ inline bool all_finite(const MatrixView<double>& a) {
   return true;
 }
 
-}  // namespace detail
+}  // namespace internal
 
 // --- What an engine of dense linear algebra needs ------------------------------------------------
 
@@ -304,7 +304,7 @@ inline bool all_finite(const MatrixView<double>& a) {
 template <class T>
 void host_product(Transposed transposed, MatrixView<const T> a, MatrixView<const T> b,
                   MatrixView<T> c, bool accumulate) {
-  detail::tiled_product<T>(transposed, 1, a, b, c, accumulate);
+  internal::tiled_product<T>(transposed, 1, a, b, c, accumulate);
 }
 
 /// Replaces the upper triangle of a by R with R'R = a; a is symmetric, only that triangle is read,
@@ -313,25 +313,25 @@ inline bool host_cholesky(MatrixView<double> a) {
   const std::size_t n = a.rows;
   if (n == 0) return true;
   const std::size_t limit = HostMatrixMemory::instance().limit();
-  std::size_t bytes = detail::square_bytes(n);
+  std::size_t bytes = internal::square_bytes(n);
   if (bytes <= limit) bytes += factorization_workspace(Factorization::kCholesky, n);
-  if (bytes <= limit || n == 1) return detail::cholesky_whole(a, bytes);
-  const detail::Quarters quarters(n);
+  if (bytes <= limit || n == 1) return internal::cholesky_whole(a, bytes);
+  const internal::Quarters quarters(n);
   const auto head = quarters.head(a);
   const auto side = quarters.side(a);
   if (!host_cholesky(head)) return false;
-  detail::solve_triangular(true, detail::read_only(head), side);
-  detail::tiled_product<double>(Transposed::kLeft, -1, detail::read_only(side),
-                                detail::read_only(side), quarters.tail(a), true);
+  internal::solve_triangular(true, internal::read_only(head), side);
+  internal::tiled_product<double>(Transposed::kLeft, -1, internal::read_only(side),
+                                  internal::read_only(side), quarters.tail(a), true);
   return host_cholesky(quarters.tail(a));
 }
 
 /// b <- (R'R)^-1 b. r: [n, n], its upper triangle; b: [n, m].
 inline void host_solve(MatrixView<const double> r, MatrixView<double> b) {
   if (b.rows == 0 || b.cols == 0) return;
-  if (detail::holds_factor(r.rows)) return detail::solve_whole({true, false}, r, b);
-  detail::solve_triangular(true, r, b);
-  detail::solve_triangular(false, r, b);
+  if (internal::holds_factor(r.rows)) return internal::solve_whole({true, false}, r, b);
+  internal::solve_triangular(true, r, b);
+  internal::solve_triangular(false, r, b);
 }
 
 /// Replaces R in the upper triangle by that of (R'R)^-1; the lower triangle has no meaning
@@ -341,8 +341,8 @@ inline void host_solve(MatrixView<const double> r, MatrixView<double> b) {
 inline void host_invert(MatrixView<double> r) {
   const std::size_t n = r.rows;
   if (n == 0) return;
-  if (detail::holds_factor(n)) return detail::invert_whole(r);
-  const detail::Quarters quarters(n);
+  if (internal::holds_factor(n)) return internal::invert_whole(r);
+  const internal::Quarters quarters(n);
   const auto head = quarters.head(r);
   const auto side = quarters.side(r);
   const auto tail = quarters.tail(r);
@@ -351,18 +351,18 @@ inline void host_invert(MatrixView<double> r) {
   for (std::size_t i = 0; i < side.rows; ++i) {
     std::copy_n(side.data + i * side.stride, side.cols, copy.data() + i * side.cols);
   }
-  detail::solve_triangular(false, detail::read_only(head), w);
+  internal::solve_triangular(false, internal::read_only(head), w);
   host_invert(tail);
   for (std::size_t i = 0; i < tail.rows; ++i) {
     for (std::size_t j = 0; j < i; ++j) {
       tail.data[i * tail.stride + j] = tail.data[j * tail.stride + i];
     }
   }
-  detail::tiled_product<double>(Transposed::kNone, -1, detail::read_only(w),
-                                detail::read_only(tail), side, false);
+  internal::tiled_product<double>(Transposed::kNone, -1, internal::read_only(w),
+                                  internal::read_only(tail), side, false);
   host_invert(head);
-  detail::tiled_product<double>(Transposed::kRight, -1, detail::read_only(side),
-                                detail::read_only(w), head, true);
+  internal::tiled_product<double>(Transposed::kRight, -1, internal::read_only(side),
+                                  internal::read_only(w), head, true);
 }
 
 /// Replaces a (symmetric) by its eigenvectors, one a row, and writes the eigenvalues, ascending.
@@ -371,10 +371,10 @@ inline void host_invert(MatrixView<double> r) {
 inline bool host_decompose(MatrixView<double> a, double* values) {
   const std::size_t n = a.rows;
   if (n == 0) return true;
-  if (!detail::all_finite(a)) return false;  // cuSOLVER might not come back
+  if (!internal::all_finite(a)) return false;  // cuSOLVER might not come back
   auto& memory = HostMatrixMemory::instance();
   const std::size_t limit = memory.limit();
-  std::size_t bytes = detail::square_bytes(n) + n * sizeof(double);
+  std::size_t bytes = internal::square_bytes(n) + n * sizeof(double);
   if (bytes <= limit) bytes += factorization_workspace(Factorization::kEigen, n);
   if (bytes > limit) {
     constexpr std::size_t kMega = 1000000;
@@ -383,17 +383,17 @@ inline bool host_decompose(MatrixView<double> a, double* values) {
                     std::to_string(limit / kMega) + " MB may be taken",
                 "eigendecomposition on the GPU", "use a larger device, or the CPU");
   }
-  const detail::MemoryShare share(memory, bytes);
+  const internal::MemoryShare share(memory, bytes);
   const Stream stream = current_stream();
   DeviceBuffer<double> matrix(n * n, stream);
   DeviceBuffer<double> found(n, stream);
-  detail::send(detail::read_only(a), matrix, stream);
+  internal::send(internal::read_only(a), matrix, stream);
   if (!run_factorization(
           {.kind = Factorization::kEigen, .n = n, .a = matrix.data(), .values = found.data()},
           stream)) {
     return false;
   }
-  detail::fetch(matrix, a, stream);
+  internal::fetch(matrix, a, stream);
   found.download(values);
   return true;
 }

@@ -32,7 +32,7 @@ inline void check_cusolver(cusolverStatus_t status, const std::string& call) {
   throw Error(name, call, "see cuSOLVER's documentation of this status");
 }
 
-namespace detail {
+namespace internal {
 
 struct DenseHandles {
   cublasHandle_t blas = nullptr;
@@ -122,11 +122,11 @@ inline FactorizationBytes factorization_bytes(const DenseHandles& h, Factorizati
   return bytes;
 }
 
-}  // namespace detail
+}  // namespace internal
 
 VID2VOX_CUDA_LINKAGE void launch_float64_product(const Float64ProductParams& p, Stream stream) {
-  using detail::signed_size;
-  detail::DenseCall call(stream);
+  using internal::signed_size;
+  internal::DenseCall call(stream);
   const double beta = p.accumulate ? 1 : 0;
   check_blas(
       cublasDgemm_64(call.blas(), p.form == MatrixForm::kNt ? CUBLAS_OP_T : CUBLAS_OP_N,
@@ -137,8 +137,8 @@ VID2VOX_CUDA_LINKAGE void launch_float64_product(const Float64ProductParams& p, 
 }
 
 VID2VOX_CUDA_LINKAGE void launch_triangular_solve(const TriangularSolveParams& p, Stream stream) {
-  using detail::signed_size;
-  detail::DenseCall call(stream);
+  using internal::signed_size;
+  internal::DenseCall call(stream);
   const double one = 1;
   // By columns R is L = R', and R^-T x is the transpose of x' L^-T.
   check_blas(cublasDtrsm_64(call.blas(), CUBLAS_SIDE_RIGHT, CUBLAS_FILL_MODE_LOWER,
@@ -149,18 +149,18 @@ VID2VOX_CUDA_LINKAGE void launch_triangular_solve(const TriangularSolveParams& p
 }
 
 VID2VOX_CUDA_LINKAGE std::size_t factorization_workspace(Factorization kind, std::size_t n) {
-  detail::DenseCall call(current_stream());
-  return detail::factorization_bytes(call.solver(), kind, n).device;
+  internal::DenseCall call(current_stream());
+  return internal::factorization_bytes(call.solver(), kind, n).device;
 }
 
 VID2VOX_CUDA_LINKAGE bool run_factorization(const FactorizationParams& p, Stream stream) {
-  detail::DenseCall call(stream);
-  const detail::DenseHandles& h = call.solver();
-  const detail::FactorizationBytes bytes = detail::factorization_bytes(h, p.kind, p.n);
+  internal::DenseCall call(stream);
+  const internal::DenseHandles& h = call.solver();
+  const internal::FactorizationBytes bytes = internal::factorization_bytes(h, p.kind, p.n);
   DeviceBuffer<std::uint8_t> workspace(bytes.device, stream);
   std::vector<std::uint8_t> host_workspace(bytes.host);
   DeviceBuffer<int> info_on_device(1, stream);
-  const std::int64_t order = detail::signed_size(p.n);
+  const std::int64_t order = internal::signed_size(p.n);
   if (p.kind == Factorization::kCholesky) {
     check_cusolver(cusolverDnXpotrf(h.solver, h.options, CUBLAS_FILL_MODE_LOWER, order, CUDA_R_64F,
                                     p.a, order, CUDA_R_64F, workspace.data(), bytes.device,

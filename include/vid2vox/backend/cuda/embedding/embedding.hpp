@@ -87,7 +87,7 @@ inline PositionGrid position_grid(const Extent3& grid, std::size_t channels) {
 
 }  // namespace vid2vox::backend::cuda
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// T: float, bfloat16 or float16, in device memory. All work goes to the thread's current stream.
 template <>
@@ -135,4 +135,4 @@ struct Embedding<cuda> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

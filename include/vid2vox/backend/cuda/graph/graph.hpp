@@ -66,7 +66,7 @@ class Graph {
 
 }  // namespace vid2vox::backend::cuda
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// The first run is sent operation by operation: libraries choose their algorithms, kernels are
 /// loaded. The second is recorded as a CUDA graph, which it and later ones launch; the memory that
@@ -108,4 +108,4 @@ class StepGraph<cuda> {
   std::string problem_;
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

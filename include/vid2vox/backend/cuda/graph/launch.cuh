@@ -8,26 +8,26 @@
 
 namespace vid2vox::backend::cuda {
 
-namespace detail {
+namespace internal {
 /// For captures only, so that no buffer from outside of one names them. Never destroyed.
 inline StreamPool& capture_streams() {
   static auto* const pool = new StreamPool();
   return *pool;
 }
-}  // namespace detail
+}  // namespace internal
 
 // Recording is of this thread's calls only: what other threads do meanwhile, such as allocating
 // memory, is not an error. The stream does not wait for the legacy stream, which would be one.
 VID2VOX_CUDA_LINKAGE Stream begin_capture() {
   require_device();
-  const Stream stream = detail::capture_streams().take(detail::current_device(), [] {
+  const Stream stream = internal::capture_streams().take(internal::current_device(), [] {
     Stream fresh;
     check_call(cudaStreamCreateWithFlags(&fresh.handle, cudaStreamNonBlocking),
                "cudaStreamCreateWithFlags");
     return fresh;
   });
   const cudaError_t begun = cudaStreamBeginCapture(stream.handle, cudaStreamCaptureModeThreadLocal);
-  if (begun != cudaSuccess) detail::capture_streams().give_back(stream);
+  if (begun != cudaSuccess) internal::capture_streams().give_back(stream);
   check_call(begun, "cudaStreamBeginCapture");
   return stream;
 }
@@ -35,7 +35,7 @@ VID2VOX_CUDA_LINKAGE Stream begin_capture() {
 VID2VOX_CUDA_LINKAGE GraphHandle end_capture(Stream stream) {
   cudaGraph_t graph = nullptr;
   const cudaError_t captured = cudaStreamEndCapture(stream.handle, &graph);
-  detail::capture_streams().give_back(stream);
+  internal::capture_streams().give_back(stream);
   if (captured != cudaSuccess) cudaGetLastError();  // else the next call would report it again
   check_call(captured, "cudaStreamEndCapture");
   GraphHandle result = nullptr;
@@ -49,7 +49,7 @@ VID2VOX_CUDA_LINKAGE GraphHandle end_capture(Stream stream) {
 VID2VOX_CUDA_LINKAGE void abandon_capture(Stream stream) noexcept {
   cudaGraph_t graph = nullptr;
   cudaStreamEndCapture(stream.handle, &graph);
-  detail::capture_streams().give_back(stream);
+  internal::capture_streams().give_back(stream);
   if (graph != nullptr) cudaGraphDestroy(graph);
   cudaGetLastError();
 }

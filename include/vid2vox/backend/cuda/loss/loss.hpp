@@ -53,7 +53,7 @@ void launch_cross_entropy(const CrossEntropyParams& params, Stream stream);
 
 }  // namespace vid2vox::backend::cuda
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// T: float, bfloat16 or float16, in device memory. All work goes to the thread's current stream.
 template <>
@@ -91,4 +91,4 @@ struct Loss<cuda> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

@@ -24,7 +24,7 @@ inline void check_cublas(cublasStatus_t status, const std::string& call) {
               call, "see cuBLAS's documentation of this status");
 }
 
-namespace detail {
+namespace internal {
 
 /// NVIDIA's advice for sm_90; a product takes from it what its algorithm needs.
 inline constexpr std::size_t kLargestWorkspace = std::size_t{32} << 20U;
@@ -286,7 +286,7 @@ inline void product_with_sum(const MatrixProductParams& p, Stream stream) {
       stream);
 }
 
-}  // namespace detail
+}  // namespace internal
 
 VID2VOX_CUDA_LINKAGE void launch_matrix_product(const MatrixProductParams& p, Stream stream) {
   if (p.m == 0 || p.n == 0 || p.count == 0) return;
@@ -311,11 +311,11 @@ VID2VOX_CUDA_LINKAGE void launch_matrix_product(const MatrixProductParams& p, St
     return;
   }
   if (p.bias != nullptr) {
-    detail::product_with_bias(p, stream);
+    internal::product_with_bias(p, stream);
   } else if (p.b_sum != nullptr) {
-    detail::product_with_sum(p, stream);
+    internal::product_with_sum(p, stream);
   } else {
-    detail::plain_product(p, stream);
+    internal::plain_product(p, stream);
   }
 }
 

@@ -84,7 +84,7 @@ MatrixProductParams matrix_product_params(MatrixForm form, MatrixView<const T> a
 
 }  // namespace vid2vox::backend::cuda
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// T: float, bfloat16 or float16; Out: T or float. float is true float32 unless the thread's
 /// input_precision() asks for TF32. Results do not change from run to run on one kind of device.
@@ -132,4 +132,4 @@ struct MatrixProduct<cuda> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

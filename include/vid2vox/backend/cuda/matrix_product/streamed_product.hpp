@@ -3,7 +3,7 @@
 #include "vid2vox/backend/cuda/matrix_product/matrix_product.hpp"
 #include "vid2vox/ops/streamed_product.hpp"
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// cuBLAS reads a row-major matrix as fast as any other.
 template <>
@@ -11,4 +11,4 @@ struct StreamedProduct<cuda> : MatrixProduct<cuda> {
   static constexpr bool kArranges = false;
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

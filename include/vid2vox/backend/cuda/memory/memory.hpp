@@ -32,7 +32,7 @@ std::uint64_t pattern_of(const T& value) {
 
 }  // namespace vid2vox::backend::cuda
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// Device memory, in the order of the thread's current stream; only `download` waits.
 template <>
@@ -86,4 +86,4 @@ struct Memory<cuda> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

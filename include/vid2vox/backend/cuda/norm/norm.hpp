@@ -111,7 +111,7 @@ void launch_layer_norm_backward(const LayerNormParams& params, Stream stream);
 
 }  // namespace vid2vox::backend::cuda
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// T: float, bfloat16 or float16, in device memory. All work goes to the thread's current stream.
 template <>
@@ -232,4 +232,4 @@ struct LayerNorm<cuda> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

@@ -97,7 +97,7 @@ constexpr std::uint32_t dropout_threshold(double probability) {
 
 }  // namespace vid2vox::backend::cuda
 
-namespace vid2vox::ops {
+namespace VID2VOX::ops {
 
 /// T: float, bfloat16 or float16, in device memory. All work goes to the thread's current stream.
 template <>
@@ -178,4 +178,4 @@ struct Pointwise<cuda> {
   }
 };
 
-}  // namespace vid2vox::ops
+}  // namespace VID2VOX::ops

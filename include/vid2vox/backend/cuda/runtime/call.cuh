@@ -24,12 +24,12 @@ inline void check_call(cudaError_t status, const std::string& call) {
               action);
 }
 
-namespace detail {
+namespace internal {
 inline int current_device() {
   int device = 0;
   check_call(cudaGetDevice(&device), "cudaGetDevice");
   return device;
 }
-}  // namespace detail
+}  // namespace internal
 
 }  // namespace vid2vox::backend::cuda

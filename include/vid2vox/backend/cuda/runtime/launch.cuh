@@ -16,7 +16,7 @@
 
 namespace vid2vox::backend::cuda {
 
-namespace detail {
+namespace internal {
 
 /// Two pieces of pinned memory through which uploads go: one is filled while the other is read.
 class Staging {
@@ -214,42 +214,42 @@ inline std::size_t graph_bytes(int device, cudaGraphMemAttributeType what) {
   return static_cast<std::size_t>(bytes);
 }
 
-}  // namespace detail
+}  // namespace internal
 
 VID2VOX_CUDA_LINKAGE Stream current_stream() {
-  const Stream stream = detail::scope_stream();
-  return stream.handle == nullptr ? detail::own_stream() : stream;
+  const Stream stream = internal::scope_stream();
+  return stream.handle == nullptr ? internal::own_stream() : stream;
 }
 
-VID2VOX_CUDA_LINKAGE Stream detail::exchange_current_stream(Stream stream) {
+VID2VOX_CUDA_LINKAGE Stream internal::exchange_current_stream(Stream stream) {
   return std::exchange(scope_stream(), stream);
 }
 
 VID2VOX_CUDA_LINKAGE Stream create_stream() {
   require_device();
-  return detail::owned_streams().take(detail::current_device(),
-                                      [] { return detail::new_stream(cudaStreamNonBlocking); });
+  return internal::owned_streams().take(internal::current_device(),
+                                        [] { return internal::new_stream(cudaStreamNonBlocking); });
 }
 
 VID2VOX_CUDA_LINKAGE void destroy_stream(Stream stream) noexcept {
   cudaStreamSynchronize(stream.handle);
-  detail::owned_streams().give_back(stream);
+  internal::owned_streams().give_back(stream);
 }
 
 VID2VOX_CUDA_LINKAGE MemoryUse memory_use() {
   require_device();
-  const int device = detail::current_device();
-  const cudaMemPool_t pool = detail::default_pool(device);
-  return {.pool_reserved = detail::pool_bytes(pool, cudaMemPoolAttrReservedMemCurrent),
-          .pool_peak = detail::pool_bytes(pool, cudaMemPoolAttrReservedMemHigh),
-          .graph_reserved = detail::graph_bytes(device, cudaGraphMemAttrReservedMemCurrent),
-          .graph_peak = detail::graph_bytes(device, cudaGraphMemAttrReservedMemHigh)};
+  const int device = internal::current_device();
+  const cudaMemPool_t pool = internal::default_pool(device);
+  return {.pool_reserved = internal::pool_bytes(pool, cudaMemPoolAttrReservedMemCurrent),
+          .pool_peak = internal::pool_bytes(pool, cudaMemPoolAttrReservedMemHigh),
+          .graph_reserved = internal::graph_bytes(device, cudaGraphMemAttrReservedMemCurrent),
+          .graph_peak = internal::graph_bytes(device, cudaGraphMemAttrReservedMemHigh)};
 }
 
 VID2VOX_CUDA_LINKAGE void trim_memory(Stream stream) {
   synchronize(stream);
-  const int device = detail::current_device();
-  check_call(cudaMemPoolTrimTo(detail::default_pool(device), 0), "cudaMemPoolTrimTo");
+  const int device = internal::current_device();
+  check_call(cudaMemPoolTrimTo(internal::default_pool(device), 0), "cudaMemPoolTrimTo");
   check_call(cudaDeviceGraphMemTrim(device), "cudaDeviceGraphMemTrim");
 }
 
@@ -260,10 +260,10 @@ VID2VOX_CUDA_LINKAGE int device_count() noexcept {
   return 0;
 }
 
-VID2VOX_CUDA_LINKAGE void require_device() { detail::device_state(); }
+VID2VOX_CUDA_LINKAGE void require_device() { internal::device_state(); }
 
 VID2VOX_CUDA_LINKAGE const DeviceProperties& device_properties() {
-  return detail::device_state().properties;
+  return internal::device_state().properties;
 }
 
 VID2VOX_CUDA_LINKAGE void* allocate(std::size_t bytes, Stream stream) {
@@ -285,8 +285,8 @@ VID2VOX_CUDA_LINKAGE void release(void* pointer, Stream stream) noexcept {
 VID2VOX_CUDA_LINKAGE void copy_to_device(void* device, const void* host, std::size_t bytes,
                                          Stream stream) {
   if (bytes == 0) return;
-  detail::require_no_capture(stream);
-  detail::device_state().staging.upload(device, host, bytes, stream.handle);
+  internal::require_no_capture(stream);
+  internal::device_state().staging.upload(device, host, bytes, stream.handle);
 }
 
 VID2VOX_CUDA_LINKAGE void copy_to_host(void* host, const void* device, std::size_t bytes,
@@ -324,19 +324,19 @@ VID2VOX_CUDA_LINKAGE void synchronize(Stream stream) {
 }
 
 VID2VOX_CUDA_LINKAGE std::uint32_t* report_word(Report kind) {
-  return detail::device_state().reports + static_cast<std::size_t>(kind);
+  return internal::device_state().reports + static_cast<std::size_t>(kind);
 }
 
 VID2VOX_CUDA_LINKAGE void check_reports(Stream stream) {
-  std::uint32_t* words = detail::device_state().reports;
+  std::uint32_t* words = internal::device_state().reports;
   std::array<std::uint32_t, static_cast<std::size_t>(Report::kCount)> reported{};
-  copy_to_host(reported.data(), words, detail::kReportBytes, stream);
+  copy_to_host(reported.data(), words, internal::kReportBytes, stream);
   if (std::all_of(reported.begin(), reported.end(),
                   [](std::uint32_t word) { return word == kNothingReported; })) {
     return;
   }
-  fill_bytes(words, detail::kNothingReportedByte, detail::kReportBytes, stream);
-  detail::throw_reported(reported.data());
+  fill_bytes(words, internal::kNothingReportedByte, internal::kReportBytes, stream);
+  internal::throw_reported(reported.data());
 }
 
 }  // namespace vid2vox::backend::cuda

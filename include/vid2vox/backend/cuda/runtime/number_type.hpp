@@ -5,7 +5,7 @@
 
 #include "vid2vox/core/half.hpp"
 
-namespace vid2vox {
+namespace VID2VOX {
 
 /// What a launch function's `void*` points to: its kernels are instantiated for these types.
 enum class NumberType { kFloat32, kBfloat16, kFloat16 };
@@ -37,4 +37,4 @@ constexpr std::size_t size_of(NumberType type) {
   return type == NumberType::kFloat32 ? sizeof(float) : sizeof(bfloat16);
 }
 
-}  // namespace vid2vox
+}  // namespace VID2VOX

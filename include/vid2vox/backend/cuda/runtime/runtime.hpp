@@ -35,19 +35,19 @@ struct Stream {
 /// one that made it needs a stream that is the same everywhere.) Throws as require_device does.
 Stream current_stream();
 
-namespace detail {
+namespace internal {
 /// Makes `stream` the thread's current stream, or the thread's own where it is null, and returns
 /// what was passed the time before.
 Stream exchange_current_stream(Stream stream);
-}  // namespace detail
+}  // namespace internal
 
 /// Makes a stream the current one of this thread while the object lives.
 class StreamScope {
  public:
-  explicit StreamScope(Stream stream) : before_(detail::exchange_current_stream(stream)) {}
+  explicit StreamScope(Stream stream) : before_(internal::exchange_current_stream(stream)) {}
   StreamScope(const StreamScope&) = delete;
   StreamScope& operator=(const StreamScope&) = delete;
-  ~StreamScope() { detail::exchange_current_stream(before_); }
+  ~StreamScope() { internal::exchange_current_stream(before_); }
 
  private:
   Stream before_;
@@ -152,7 +152,7 @@ inline constexpr std::uint32_t kNothingReported = 0xFFFFFFFFU;
 /// row is kept whatever the order of the threads.
 std::uint32_t* report_word(Report kind);
 
-namespace detail {
+namespace internal {
 /// Throws an Error if one of the words [Report::kCount] holds a report.
 inline void throw_reported(const std::uint32_t* words) {
   const auto word = [&](Report kind) { return words[static_cast<std::size_t>(kind)]; };
@@ -167,7 +167,7 @@ inline void throw_reported(const std::uint32_t* words) {
                 "device", "codes and targets must be below the number of codes");
   }
 }
-}  // namespace detail
+}  // namespace internal
 
 /// Waits for the stream, then throws an Error if a kernel has reported something, and clears the
 /// words. To be called where the host waits anyhow, for example where it reads a loss.

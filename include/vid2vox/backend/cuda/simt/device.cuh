@@ -5,13 +5,14 @@
 #include <string>
 
 #include "vid2vox/backend/cuda/simt/simt.cuh"
+#include "vid2vox/core/isa.hpp"
 
 // simt.cuh for the GPU (compute capability 8.0 and later). PTX names are those of the PTX ISA.
 
 /// `type name[count]` in the block's static shared memory, aligned to 16 bytes. One on a line.
 #define VID2VOX_SHARED(type, name, count) __shared__ __align__(16) type name[count]
 
-namespace vid2vox::simt {
+namespace VID2VOX::simt {
 
 /// The dynamic shared memory of the launch, aligned to 16 bytes.
 template <class T>
@@ -121,7 +122,7 @@ __device__ __forceinline__ T from_float(float value) {
   }
 }
 
-namespace detail {
+namespace internal {
 inline void check_launch(cudaError_t status, Dim3 grid, Dim3 block, std::size_t shared_bytes) {
   if (status == cudaSuccess) return;
   const auto text = [](Dim3 size) {
@@ -132,7 +133,7 @@ inline void check_launch(cudaError_t status, Dim3 grid, Dim3 block, std::size_t 
                   std::to_string(shared_bytes) + " bytes of dynamic shared memory",
               "see the CUDA runtime's documentation of this error");
 }
-}  // namespace detail
+}  // namespace internal
 
 /// Queues the kernel on the stream. Throws an Error when the launch is refused.
 template <class Params>
@@ -151,7 +152,7 @@ void launch(void (*kernel)(Params), Dim3 grid, Dim3 block, std::size_t dynamic_s
                          arguments, dynamic_shared_bytes, stream.handle);
   }
   if (status != cudaSuccess) cudaGetLastError();  // else the next call would report it again
-  detail::check_launch(status, grid, block, dynamic_shared_bytes);
+  internal::check_launch(status, grid, block, dynamic_shared_bytes);
 }
 
-}  // namespace vid2vox::simt
+}  // namespace VID2VOX::simt

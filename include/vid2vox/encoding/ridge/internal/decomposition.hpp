@@ -15,7 +15,7 @@
 #include "vid2vox/linalg/decompositions.hpp"
 #include "vid2vox/linalg/multiply.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 /// While it lives, Eigen's own threads are off: the rounding of its products depends on their
 /// number. Products are cut into pieces for parallel_for instead.
@@ -30,7 +30,7 @@ class SerialEigen {
   int threads_;
 };
 
-namespace detail {
+namespace internal {
 
 inline constexpr Eigen::Index kTile = 256;         // rows and columns of a product's tile
 inline constexpr Eigen::Index kInnerPiece = 2048;  // terms of a sum converted to float64 at a time
@@ -231,6 +231,6 @@ double smallest_eigenvalue(const RowMatrix<Number>& symmetric, double alpha) {
   return std::max(alpha, 1 / (kMargin * inverse));
 }
 
-}  // namespace detail
+}  // namespace internal
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

@@ -11,7 +11,7 @@
 #include "vid2vox/encoding/ridge/internal/moments.hpp"
 #include "vid2vox/encoding/ridge/internal/rows.hpp"
 
-namespace vid2vox::encoding::detail {
+namespace VID2VOX::encoding::internal {
 
 /// What a compressed alpha's prediction may be off, in parts of it: below the rounding of T.
 template <class T>
@@ -302,4 +302,4 @@ class GramScorer {
   FoldScore score_;
 };
 
-}  // namespace vid2vox::encoding::detail
+}  // namespace VID2VOX::encoding::internal

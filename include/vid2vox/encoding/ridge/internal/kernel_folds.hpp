@@ -10,7 +10,7 @@
 #include "vid2vox/encoding/ridge/internal/moments.hpp"
 #include "vid2vox/encoding/ridge/internal/rows.hpp"
 
-namespace vid2vox::encoding::detail {
+namespace VID2VOX::encoding::internal {
 
 /// The upper triangle of (K + alpha I)^-1, mirrored. With an intercept, that of the bordered system
 /// [K + alpha I, 1; 1', 0]: A - A 1 1'A / 1'A 1.
@@ -176,4 +176,4 @@ class KernelScorer {
   std::vector<RowMatrix<T>> predictors_;  // a fold: [count left-out rows, training rows]
 };
 
-}  // namespace vid2vox::encoding::detail
+}  // namespace VID2VOX::encoding::internal

@@ -8,7 +8,7 @@
 #include "vid2vox/encoding/ridge/alpha_choice.hpp"
 #include "vid2vox/encoding/ridge/options.hpp"
 
-namespace vid2vox::encoding::detail {
+namespace VID2VOX::encoding::internal {
 
 /// Sums over a fold's left-out rows from which the scores of all alphas follow, for the targets of
 /// a piece. y: the target minus its training mean (or as it is, without intercept); p_k: the
@@ -148,4 +148,4 @@ inline void add_fold_scores(const FoldMoments& m, const AlphaBasis& basis, FoldS
   }
 }
 
-}  // namespace vid2vox::encoding::detail
+}  // namespace VID2VOX::encoding::internal

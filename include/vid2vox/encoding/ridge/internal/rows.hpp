@@ -12,7 +12,7 @@
 #include "vid2vox/encoding/ridge/internal/decomposition.hpp"
 #include "vid2vox/encoding/ridge/options.hpp"
 
-namespace vid2vox::encoding {
+namespace VID2VOX::encoding {
 
 /// Where the targets of a fit come from, in batches: from memory (`in_memory`) or a file.
 template <class T>
@@ -32,13 +32,13 @@ TargetSource<T> in_memory(const MatrixRef<T>& y) {
   const Eigen::Index rows = y.rows();
   return {rows, y.cols(), [data, stride, rows](Eigen::Index first, MutableRef<T> out) {
             parallel_for(static_cast<std::size_t>(rows), [&](std::size_t i) {
-              const T* from = data + detail::index_of(i) * stride + first;
-              std::copy(from, from + out.cols(), out.row(detail::index_of(i)).data());
+              const T* from = data + internal::index_of(i) * stride + first;
+              std::copy(from, from + out.cols(), out.row(internal::index_of(i)).data());
             });
           }};
 }
 
-namespace detail {
+namespace internal {
 
 /// A fold's left-out rows, contiguous after ordering.
 struct RowRange {
@@ -207,6 +207,6 @@ TargetBatch<T> read_batch(const TargetSource<T>& source, const RidgeFeatures<T>&
   return batch;
 }
 
-}  // namespace detail
+}  // namespace internal
 
-}  // namespace vid2vox::encoding
+}  // namespace VID2VOX::encoding

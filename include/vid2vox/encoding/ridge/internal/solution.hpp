@@ -9,7 +9,7 @@
 
 #include "vid2vox/encoding/ridge/internal/decomposition.hpp"
 
-namespace vid2vox::encoding::detail {
+namespace VID2VOX::encoding::internal {
 
 /// Calls body(first, count) for pieces of columns.
 template <class Body>
@@ -84,4 +84,4 @@ void solve_in_eigenbasis(const Eigenpairs& pairs, const std::vector<double>& alp
   });
 }
 
-}  // namespace vid2vox::encoding::detail
+}  // namespace VID2VOX::encoding::internal
