@@ -12,11 +12,7 @@ namespace vid2vox::demo {
 
 namespace {
 
-struct Pixels {
-  int left, top, right, bottom;  // right and bottom excluded
-};
-
-Pixels pixels_of(const VisualField& field, int height, int width) {
+stimulus::PixelField pixels_of(const VisualField& field, int height, int width) {
   return {static_cast<int>(std::lround(field.left * width)),
           static_cast<int>(std::lround(field.top * height)),
           static_cast<int>(std::lround(field.right * width)),
@@ -85,7 +81,11 @@ std::vector<double> make_noise(const SimulatorOptions& options, std::size_t parc
 
 StimulusRecorder::StimulusRecorder(std::vector<Parcel> parcels, int height, int width,
                                    double frame_rate)
-    : parcels_(std::move(parcels)), height_(height), width_(width), frame_rate_(frame_rate) {
+    : parcels_(std::move(parcels)),
+      height_(height),
+      width_(width),
+      frame_rate_(frame_rate),
+      frames_(std::max(height, 1), std::max(width, 1)) {
   constexpr int kSmallest = 16;  // two patches a quadrant
   if (height < kSmallest || width < kSmallest || !(frame_rate > 0)) {
     throw Error("frames of " + std::to_string(height) + " x " + std::to_string(width) + " at " +
@@ -93,7 +93,7 @@ StimulusRecorder::StimulusRecorder(std::vector<Parcel> parcels, int height, int 
                 "StimulusRecorder", "give at least 16 x 16 pixels and a positive rate");
   }
   for (const Parcel& parcel : parcels_) {
-    const Pixels p = pixels_of(parcel.field, height, width);
+    const stimulus::PixelField p = pixels_of(parcel.field, height, width);
     if (p.left < 0 || p.top < 0 || p.right > width || p.bottom > height || p.left >= p.right ||
         p.top >= p.bottom) {
       throw Error("the visual field is empty or reaches beyond the picture", parcel.label,
@@ -104,70 +104,15 @@ StimulusRecorder::StimulusRecorder(std::vector<Parcel> parcels, int height, int 
 }
 
 void StimulusRecorder::add_frame(std::span<const std::uint8_t> rgb) {
-  const std::size_t count = static_cast<std::size_t>(height_) * static_cast<std::size_t>(width_);
-  if (rgb.size() != 3 * count) {
-    throw Error(std::to_string(rgb.size()) + " bytes instead of " + std::to_string(3 * count),
-                "StimulusRecorder, frame " + std::to_string(frames_), "give [height, width, 3]");
-  }
-  std::swap(luminance_, before_);
-  luminance_.resize(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    // Luma of ITU-R BT.601, 0 to 1.
-    luminance_[i] =
-        (0.299F * static_cast<float>(rgb[3 * i]) + 0.587F * static_cast<float>(rgb[3 * i + 1]) +
-         0.114F * static_cast<float>(rgb[3 * i + 2])) /
-        255.0F;
-  }
-  if (frames_ == 0) before_ = luminance_;
+  frames_.add(rgb);
+  const int patch = std::max(4, height_ / 8);  // an eighth of the picture: about one game tile
   for (std::size_t i = 0; i < parcels_.size(); ++i) {
     const Parcel& parcel = parcels_[i];
-    if (parcel.driver == Driver::kContrast) measure_contrast(parcel.field, visual_[i]);
-    if (parcel.driver == Driver::kMotion) measure_motion(parcel.field, visual_[i]);
-    if (parcel.driver == Driver::kLuminance) {
-      double sum = 0;
-      for (const float value : luminance_) sum += value;
-      visual_[i].push_back(sum / static_cast<double>(count));
-    }
+    const stimulus::PixelField field = pixels_of(parcel.field, height_, width_);
+    if (parcel.driver == Driver::kContrast) visual_[i].push_back(frames_.contrast(field, patch));
+    if (parcel.driver == Driver::kMotion) visual_[i].push_back(frames_.change(field));
+    if (parcel.driver == Driver::kLuminance) visual_[i].push_back(frames_.mean());
   }
-  ++frames_;
-}
-
-void StimulusRecorder::measure_contrast(const VisualField& field, std::vector<double>& out) const {
-  const Pixels p = pixels_of(field, height_, width_);
-  const int patch = std::max(4, height_ / 8);  // an eighth of the picture: about one game tile
-  double sum = 0;
-  int patches = 0;
-  for (int top = p.top; top < p.bottom; top += patch) {
-    for (int left = p.left; left < p.right; left += patch) {
-      const int bottom = std::min(top + patch, p.bottom);
-      const int right = std::min(left + patch, p.right);
-      double total = 0;
-      double squares = 0;
-      for (int y = top; y < bottom; ++y) {
-        for (int x = left; x < right; ++x) {
-          const double value = luminance_[static_cast<std::size_t>(y * width_ + x)];
-          total += value;
-          squares += value * value;
-        }
-      }
-      const double area = (bottom - top) * (right - left);
-      sum += std::sqrt(std::max(0.0, squares / area - (total / area) * (total / area)));
-      ++patches;
-    }
-  }
-  out.push_back(sum / patches);
-}
-
-void StimulusRecorder::measure_motion(const VisualField& field, std::vector<double>& out) const {
-  const Pixels p = pixels_of(field, height_, width_);
-  double sum = 0;
-  for (int y = p.top; y < p.bottom; ++y) {
-    for (int x = p.left; x < p.right; ++x) {
-      const auto i = static_cast<std::size_t>(y * width_ + x);
-      sum += std::abs(static_cast<double>(luminance_[i]) - static_cast<double>(before_[i]));
-    }
-  }
-  out.push_back(sum / ((p.bottom - p.top) * (p.right - p.left)));
 }
 
 void StimulusRecorder::set_rewards(std::vector<float> rewards, double rate) {

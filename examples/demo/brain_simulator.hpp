@@ -11,6 +11,7 @@
 #include <xtensor/xtensor.hpp>
 
 #include "demo/platform_game.hpp"
+#include "vid2vox/stimulus/low_level.hpp"
 
 namespace vid2vox::demo {
 
@@ -79,24 +80,19 @@ class StimulusRecorder {
   void set_keys(std::vector<std::uint8_t> keys, double rate);
 
   [[nodiscard]] const std::vector<Parcel>& parcels() const { return parcels_; }
-  [[nodiscard]] std::size_t frames() const { return frames_; }
-  [[nodiscard]] double seconds() const { return static_cast<double>(frames_) / frame_rate_; }
+  [[nodiscard]] std::size_t frames() const { return frames_.frames(); }
+  [[nodiscard]] double seconds() const { return static_cast<double>(frames()) / frame_rate_; }
   /// The time course of a parcel's driver; empty for undriven parcels. For contrast: the mean over
   /// patches of the standard deviation of luminance; for motion: the mean absolute change of
   /// luminance since the frame before; for the jump key: its presses; for other keys: held or not.
   [[nodiscard]] DriverSeries series(std::size_t parcel) const;
 
  private:
-  void measure_contrast(const VisualField& field, std::vector<double>& out) const;
-  void measure_motion(const VisualField& field, std::vector<double>& out) const;
-
   std::vector<Parcel> parcels_;
   int height_;
   int width_;
   double frame_rate_;
-  std::size_t frames_ = 0;
-  std::vector<float> luminance_;             // [height, width], 0 to 1
-  std::vector<float> before_;                // of the frame before
+  stimulus::LuminanceFrames frames_;
   std::vector<std::vector<double>> visual_;  // [parcels][frames]; empty unless visual
   DriverSeries rewards_;
   std::array<DriverSeries, kKeyCount> keys_;

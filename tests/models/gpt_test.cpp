@@ -142,7 +142,7 @@ void check_greedy(double tolerance) {
   const auto file = reference();
   Loaded<Model> model(file);
   GptDecoder<Model::kConfig, typename Model::policy> decoder(
-      2, model.state, Model::Codebook(model.embeddings.data()), model.previous.data());
+      2, model.state, typename Model::Codebook(model.embeddings.data()), model.previous.data());
   std::vector<std::int32_t> codes(2 * Model::kTokens, -1);
   Buffer<T> logits(2 * Model::kTokens * Model::kClasses, Loaded<Model>::kPoison);
   decoder.decode_clip({.greedy = true}, codes.data(), logits.data());

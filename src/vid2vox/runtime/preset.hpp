@@ -75,6 +75,9 @@ struct PresetEntry {
 };
 const std::vector<PresetEntry>& compiled_presets();
 
+/// Adds one, before main; vid2vox_add_preset does so for a program's own.
+bool add_preset(const PresetEntry& entry);
+
 /// The names of the compiled presets.
 std::vector<std::string> preset_names();
 

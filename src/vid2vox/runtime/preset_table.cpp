@@ -8,11 +8,22 @@ namespace vid2vox::runtime {
 VID2VOX_PRESETS(VID2VOX_DECLARE_PRESET)
 #undef VID2VOX_DECLARE_PRESET
 
-const std::vector<PresetEntry>& compiled_presets() {
+namespace {
+
+std::vector<PresetEntry>& table() {
 #define VID2VOX_PRESET_ENTRY(function, device, precision) {device, precision, function},
-  static const std::vector<PresetEntry> table{VID2VOX_PRESETS(VID2VOX_PRESET_ENTRY)};
+  static std::vector<PresetEntry> entries{VID2VOX_PRESETS(VID2VOX_PRESET_ENTRY)};
 #undef VID2VOX_PRESET_ENTRY
-  return table;
+  return entries;
+}
+
+}  // namespace
+
+const std::vector<PresetEntry>& compiled_presets() { return table(); }
+
+bool add_preset(const PresetEntry& entry) {
+  table().push_back(entry);
+  return true;
 }
 
 }  // namespace vid2vox::runtime
