@@ -52,6 +52,7 @@
 #include "vid2vox/encoding/ridge/options.hpp"
 #include "vid2vox/encoding/ridge/ridge.hpp"
 #include "vid2vox/encoding/standardize.hpp"
+#include "vid2vox/encoding/statistics/fdr.hpp"
 #include "vid2vox/encoding/statistics/leakage.hpp"
 #include "vid2vox/encoding/statistics/paired_test.hpp"
 #include "vid2vox/encoding/statistics/reliability.hpp"
