@@ -44,6 +44,7 @@
 #include "vid2vox/encoding/hrf.hpp"
 #include "vid2vox/encoding/matrices.hpp"
 #include "vid2vox/encoding/pca.hpp"
+#include "vid2vox/encoding/ridge/alpha_basis.hpp"
 #include "vid2vox/encoding/ridge/alpha_choice.hpp"
 #include "vid2vox/encoding/ridge/banded_ridge.hpp"
 #include "vid2vox/encoding/ridge/cost.hpp"
