@@ -34,8 +34,9 @@ Eigen::Index best_alpha(const Scores& scores) {
 /// targets], the scores of a target summed over the folds in which it varies, and folds: [targets],
 /// the number of those; a target that varies in no fold gets the largest alpha. fitted: [targets];
 /// targets that are not kFitted have no part in the one alpha of AlphaChoice::kGlobal.
-inline ChosenAlphas choose_alphas(const RowMatrix<double>& sums, const Eigen::RowVectorXd& folds,
-                                  const std::vector<TargetFlag>& fitted, AlphaChoice choice) {
+template <class = void>  // instantiated only where it is called
+ChosenAlphas choose_alphas(const RowMatrix<double>& sums, const Eigen::RowVectorXd& folds,
+                           const std::vector<TargetFlag>& fitted, AlphaChoice choice) {
   ChosenAlphas chosen;
   chosen.index.assign(fitted.size(), static_cast<std::size_t>(sums.rows() - 1));
   chosen.score.assign(fitted.size(), std::numeric_limits<double>::quiet_NaN());
