@@ -6,6 +6,7 @@
 #include <xtensor/xadapt.hpp>
 
 #include "examples/program_runner.hpp"
+#include "vid2vox/io/gif.hpp"
 #include "vid2vox/io/npy.hpp"
 #include "vid2vox/io/video.hpp"
 

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "vid2vox/io/video_writer.hpp"
+#include "vid2vox/io/gif.hpp"
 #include "vid2vox/report/clips.hpp"
 #include "vid2vox/runtime/video_model.hpp"
 

@@ -8,6 +8,7 @@
 #include <xtensor/xtensor.hpp>
 
 #include "vid2vox/encoding/matrices.hpp"
+#include "vid2vox/encoding/statistics/fdr.hpp"
 #include "vid2vox/encoding/statistics/significance.hpp"
 #include "vid2vox/runtime/ridge_job.hpp"
 

@@ -7,8 +7,8 @@
 
 #include "vid2vox/core/error.hpp"
 #ifdef WITH_video
+#include "vid2vox/io/gif.hpp"
 #include "vid2vox/io/video.hpp"
-#include "vid2vox/io/video_writer.hpp"
 #endif
 #ifdef WITH_hdf5
 #include "vid2vox/io/hdf5.hpp"

@@ -149,7 +149,7 @@ void weight_gradient(const Conv3dParams& p) {
 
 /// cuDNN's plans are made for arrays at multiples of 16 bytes (kAlignment of cudnn_graph.cuh). An
 /// activation goes there itself unless its channels are padded (padded_channels of
-/// conv3d_plan.cuh); weights always go in a copy.
+/// conv3d/plan.cuh); weights always go in a copy.
 void check_activation(const Conv3dParams& p, const void* data, int channels,
                       const std::string& what) {
   constexpr std::size_t kAlignment = 16;

@@ -103,7 +103,7 @@ void multiply(const MatrixProductParams& p) {
   }
 }
 
-/// cuBLASLt is told how far each matrix is aligned (PlanKey of matrix_product_launch.cuh), so any
+/// cuBLASLt is told how far each matrix is aligned (PlanKey of matrix_product/launch.cuh), so any
 /// multiple of a number's size will do.
 void check_operands(const MatrixProductParams& p) {
   using simt::shim::require_alignment;

@@ -2,7 +2,7 @@
 
 // The functions of the CUDA backend, for a program without the library vid2vox::cuda_kernels: its
 // .cu files include this, as many as want to. Compiling all kernels takes minutes; a file that
-// needs a few operations includes their *_launch.cuh and runtime_launch.cuh.
+// needs a few operations includes their launch headers and runtime/launch.cuh.
 
 #include "vid2vox/backend/cuda/adam/launch.cuh"
 #include "vid2vox/backend/cuda/attention/cudnn_launch.cuh"

@@ -1,120 +1,63 @@
 #pragma once
 
 #include <Eigen/Core>
-#include <algorithm>
-#include <cmath>
 #include <cstddef>
-#include <utility>
+#include <limits>
 #include <vector>
 
 #include "vid2vox/encoding/matrices.hpp"
-#include "vid2vox/linalg/engine.hpp"
+#include "vid2vox/encoding/ridge/options.hpp"
 
 namespace VID2VOX::encoding {
 
-/// Some alphas of a grid, and how the others' solutions are made from theirs.
-struct AlphaBasis {
-  std::vector<std::size_t> chosen;  // of the grid, ascending
-  RowMatrix<double> weights;        // [chosen, alphas]
-
-  /// Every alpha stands for itself.
-  [[nodiscard]] bool whole() const {
-    return chosen.size() == static_cast<std::size_t>(weights.cols());
-  }
+/// The alpha of each target, chosen by its scores on the folds.
+struct ChosenAlphas {
+  std::vector<std::size_t> index;  // [targets], of the grid
+  std::vector<double> score;       // [targets]; mean over folds at that alpha; NaN without folds
 };
-
-template <class = void>  // instantiated only where it is called
-AlphaBasis whole_basis(std::size_t alphas) {
-  AlphaBasis basis{std::vector<std::size_t>(alphas), {}};
-  for (std::size_t i = 0; i < alphas; ++i) basis.chosen[i] = i;
-  basis.weights =
-      RowMatrix<double>::Identity(internal::index_of(alphas), internal::index_of(alphas));
-  return basis;
-}
 
 namespace internal {
 
-/// QR decomposition with column pivots by modified Gram-Schmidt, until no column's rest is larger
-/// than `tolerance`. functions: [m, count], few columns of norm 1.
-struct PivotedColumns {
-  std::vector<Eigen::Index> order;  // the pivots
-  Eigen::MatrixXd r;                // [count, count]: row k holds the pivot k's part of each column
-
-  PivotedColumns(Eigen::MatrixXd functions, double tolerance)
-      : r(Eigen::MatrixXd::Zero(functions.cols(), functions.cols())) {
-    for (Eigen::Index k = 0; k < functions.cols(); ++k) {
-      Eigen::Index pivot = 0;
-      const double largest = functions.colwise().norm().maxCoeff(&pivot);
-      if (largest <= tolerance) break;
-      order.push_back(pivot);
-      const Eigen::VectorXd direction = functions.col(pivot) / largest;
-      // Twice is enough (Parlett): the first pass leaves rounding of the size of the columns.
-      for (int pass = 0; pass < 2; ++pass) {
-        for (Eigen::Index a = 0; a < functions.cols(); ++a) {
-          const double part = direction.dot(functions.col(a));
-          r(k, a) += part;
-          functions.col(a) -= part * direction;
-        }
-      }
-      functions.col(pivot).setZero();
-    }
+/// The place of the largest score; the last one, that is the largest alpha, wins ties.
+template <class Scores>
+Eigen::Index best_alpha(const Scores& scores) {
+  Eigen::Index best = 0;
+  for (Eigen::Index a = 1; a < scores.size(); ++a) {
+    if (scores[a] >= scores[best]) best = a;
   }
-};
+  return best;
+}
 
 }  // namespace internal
 
-/// Ridge solutions depend on alpha through 1 / (s + alpha) only, s running over the eigenvalues.
-/// Where these span less than a few decades, so that the functions of ten alphas are combinations
-/// of five or six of them to rounding, only those have to be solved. An interpolative decomposition
-/// (Cheng et al. 2005: QR with column pivots) finds them.
-///
-/// eigenvalues: those of the Gram matrix, or points of the interval that holds them; alphas:
-/// ascending. The rest of each function is at most `tolerance` of it, in the norm that weights an
-/// eigenvalue by sqrt(s): what a training direction can contribute.
+/// Chooses alphas by the mean score over folds; the larger alpha wins ties. sums: [alphas,
+/// targets], the scores of a target summed over the folds in which it varies, and folds: [targets],
+/// the number of those; a target that varies in no fold gets the largest alpha. fitted: [targets];
+/// targets that are not kFitted have no part in the one alpha of AlphaChoice::kGlobal.
 template <class = void>  // instantiated only where it is called
-AlphaBasis compress_alphas(const Eigen::VectorXd& eigenvalues,
-                                  const std::vector<double>& alphas, double tolerance) {
-  const Eigen::Index count = internal::index_of(alphas.size());
-  Eigen::MatrixXd functions(eigenvalues.size(), count);
-  Eigen::VectorXd norms(count);
-  for (Eigen::Index a = 0; a < count; ++a) {
-    functions.col(a) =
-        eigenvalues.array().sqrt() / (eigenvalues.array() + alphas[static_cast<std::size_t>(a)]);
-    norms[a] = functions.col(a).norm();
-    if (!(norms[a] > 0)) return whole_basis(alphas.size());
-    functions.col(a) /= norms[a];
+ChosenAlphas choose_alphas(const RowMatrix<double>& sums, const Eigen::RowVectorXd& folds,
+                           const std::vector<TargetFlag>& fitted, AlphaChoice choice) {
+  ChosenAlphas chosen;
+  chosen.index.assign(fitted.size(), static_cast<std::size_t>(sums.rows() - 1));
+  chosen.score.assign(fitted.size(), std::numeric_limits<double>::quiet_NaN());
+  Eigen::VectorXd total = Eigen::VectorXd::Zero(sums.rows());
+  for (Eigen::Index j = 0; j < sums.cols(); ++j) {
+    if (folds[j] == 0 || fitted[static_cast<std::size_t>(j)] != TargetFlag::kFitted) continue;
+    total += sums.col(j) / folds[j];
   }
-  const internal::PivotedColumns qr(std::move(functions), tolerance);
-  const Eigen::Index rank = internal::index_of(qr.order.size());
-  if (rank == count) return whole_basis(alphas.size());
-  AlphaBasis basis;
-  for (const Eigen::Index pivot : qr.order) {
-    basis.chosen.push_back(static_cast<std::size_t>(pivot));
-  }
-  std::sort(basis.chosen.begin(), basis.chosen.end());
-  basis.weights = RowMatrix<double>::Zero(rank, count);
-  for (Eigen::Index a = 0; a < count; ++a) {
-    Eigen::VectorXd part = qr.r.col(a).head(rank);
-    for (Eigen::Index k = rank; k-- > 0;) {
-      const Eigen::Index pivot = qr.order[static_cast<std::size_t>(k)];
-      const double weight = part[k] / qr.r(k, pivot);
-      for (Eigen::Index i = 0; i < k; ++i) part[i] -= weight * qr.r(i, pivot);
-      const auto place = std::lower_bound(basis.chosen.begin(), basis.chosen.end(),
-                                          static_cast<std::size_t>(pivot));
-      basis.weights(place - basis.chosen.begin(), a) = weight * norms[a] / norms[pivot];
+  const Eigen::Index common = internal::best_alpha(total);
+  for (Eigen::Index j = 0; j < sums.cols(); ++j) {
+    const auto target = static_cast<std::size_t>(j);
+    if (choice == AlphaChoice::kGlobal) {
+      chosen.index[target] = static_cast<std::size_t>(common);
+    } else if (folds[j] > 0) {
+      chosen.index[target] = static_cast<std::size_t>(internal::best_alpha(sums.col(j) / folds[j]));
+    }
+    if (folds[j] > 0) {
+      chosen.score[target] = sums(static_cast<Eigen::Index>(chosen.index[target]), j) / folds[j];
     }
   }
-  return basis;
-}
-
-/// Points of [low, high], equal steps of the logarithm, for spectra known by their bounds only.
-template <class = void>  // instantiated only where it is called
-Eigen::VectorXd spectrum_points(double low, double high) {
-  constexpr Eigen::Index kPoints = 200;
-  constexpr double kLowest = 1e-14;  // of the highest: below, an eigenvalue is rounding
-  const double from = std::log(std::max(low, kLowest * high));
-  const double to = std::log(high);
-  return (Eigen::ArrayXd::LinSpaced(kPoints, from, to)).exp().matrix();
+  return chosen;
 }
 
 }  // namespace VID2VOX::encoding

@@ -85,7 +85,7 @@ enum class RidgeForm {
 
 /// How the folds are solved; both give the same scores to rounding.
 enum class FoldMethod {
-  kAuto,    // by cost, see ridge_cost.hpp
+  kAuto,    // by cost, see cost.hpp
   kGram,    // X'X of each fold's training rows is decomposed
   kKernel,  // (XX' + alpha I)^-1 of all rows, one an alpha, gives the predictions of every fold
 };

@@ -13,6 +13,7 @@
 
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/parallel.hpp"
+#include "vid2vox/encoding/ridge/alpha_choice.hpp"
 #include "vid2vox/encoding/ridge/cost.hpp"
 #include "vid2vox/encoding/ridge/internal/gram_folds.hpp"
 #include "vid2vox/encoding/ridge/internal/kernel_folds.hpp"
@@ -199,35 +200,12 @@ class RidgeFit {
     if (plan_.primal) kernel_.resize(0, 0);
   }
 
-  /// Means over folds, and the best alpha of each target; the larger alpha wins ties.
   void choose() {
-    const Eigen::Index n_alphas = scores_.rows();
-    const auto best_of = [&](const auto& scores) {
-      Eigen::Index best = 0;
-      for (Eigen::Index a = 1; a < n_alphas; ++a) {
-        if (scores[a] >= scores[best]) best = a;
-      }
-      return best;
-    };
-    Eigen::VectorXd mean = Eigen::VectorXd::Zero(n_alphas);
-    for (Eigen::Index j = 0; j < scores_.cols(); ++j) {
-      if (counts_[j] == 0) continue;
-      scores_.col(j) /= counts_[j];
-      if (model_.flags[static_cast<std::size_t>(j)] == TargetFlag::kFitted) mean += scores_.col(j);
-    }
-    const Eigen::Index common = best_of(mean);
-    for (Eigen::Index j = 0; j < scores_.cols(); ++j) {
-      const auto target = static_cast<std::size_t>(j);
-      if (model_.flags[target] != TargetFlag::kFitted) continue;
-      // A target that varies in no fold: the strongest regularization.
-      Eigen::Index best = n_alphas - 1;
-      if (options_.choice == AlphaChoice::kGlobal) {
-        best = common;
-      } else if (counts_[j] > 0) {
-        best = best_of(scores_.col(j));
-      }
-      model_.alpha[target] = options_.alphas[static_cast<std::size_t>(best)];
-      if (counts_[j] > 0) model_.cv_score[target] = scores_(best, j);
+    const ChosenAlphas chosen = choose_alphas(scores_, counts_, model_.flags, options_.choice);
+    for (std::size_t j = 0; j < model_.flags.size(); ++j) {
+      if (model_.flags[j] != TargetFlag::kFitted) continue;
+      model_.alpha[j] = options_.alphas[chosen.index[j]];
+      model_.cv_score[j] = chosen.score[j];
     }
     scores_.resize(0, 0);
   }

@@ -10,7 +10,7 @@
 #include "vid2vox/core/error.hpp"
 
 // Streams, memory and device queries of the CUDA backend, for any compiler. The functions are
-// defined in runtime_launch.cuh, which a .cu file includes (or the library vid2vox::cuda_kernels
+// defined in runtime/launch.cuh, which a .cu file includes (or the library vid2vox::cuda_kernels
 // holds).
 
 // How *_launch.cuh files define their functions: inline where a .cu file includes them (the

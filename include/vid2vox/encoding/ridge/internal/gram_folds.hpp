@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "vid2vox/encoding/ridge/alpha_choice.hpp"
+#include "vid2vox/encoding/ridge/alpha_basis.hpp"
 #include "vid2vox/encoding/ridge/internal/moments.hpp"
 #include "vid2vox/encoding/ridge/internal/rows.hpp"
 

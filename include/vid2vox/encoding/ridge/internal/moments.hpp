@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "vid2vox/encoding/ridge/alpha_choice.hpp"
+#include "vid2vox/encoding/ridge/alpha_basis.hpp"
 #include "vid2vox/encoding/ridge/options.hpp"
 
 namespace VID2VOX::encoding::internal {
