@@ -18,7 +18,7 @@ struct Small {
   static constexpr GptConfig kGpt{.latent = {2, 4, 4},
                                   .embedding_dim = 8,
                                   .n_codes = 32,
-                                  .conditioning_dim = 8,
+                                  .conditioning_dim = 12,
                                   .hidden_dim = 24,
                                   .layers = 2,
                                   .heads = 2};

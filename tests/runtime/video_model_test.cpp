@@ -49,7 +49,10 @@ const fs::path& trained() {
   static const testing::TemporaryFolder folder;
   static const fs::path path = [] {
     const Preset& preset = find_preset("small");
-    TrainingJob job{.training = clips(), .out = folder.path() / "vqvae"};
+    TrainingJob job{.training = clips(),
+                    .validation = std::nullopt,
+                    .out = folder.path() / "vqvae",
+                    .learning_rate = std::nullopt};
     job.steps = 6;
     job.batch = 2;
     job.quiet = true;
