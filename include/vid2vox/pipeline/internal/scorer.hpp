@@ -1,35 +1,79 @@
-#include <fmt/format.h>
+#pragma once
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <functional>
 #include <limits>
+#include <string>
+#include <type_traits>
 #include <utility>
+#include <variant>
+#include <vector>
+#include <xtensor/xtensor.hpp>
 
+#include "vid2vox/core/error.hpp"
+#include "vid2vox/core/random.hpp"
 #include "vid2vox/encoding/ridge/banded_ridge.hpp"
 #include "vid2vox/encoding/statistics/reliability.hpp"
 #include "vid2vox/encoding/statistics/scores.hpp"
-#include "vid2vox/runtime/ridge_parts.hpp"
+#include "vid2vox/encoding/statistics/significance.hpp"
+#include "vid2vox/encoding/xtensor.hpp"
+#include "vid2vox/pipeline/encoding_options.hpp"
+#include "vid2vox/pipeline/encoding_result.hpp"
+#include "vid2vox/pipeline/internal/messages.hpp"
+#include "vid2vox/pipeline/internal/used_rows.hpp"
 
-namespace vid2vox::runtime {
+namespace VID2VOX::pipeline::internal {
 
-namespace {
+/// Scores of the test rows, some targets at a time.
+class Scorer {
+ public:
+  /// `result` has its names, alphas and flags as far as targets were fitted; `warn` takes a line.
+  Scorer(const UsedRows& test, const EncodingOptions& options, EncodingResult& result,
+         std::function<void(const std::string&)> warn);
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  /// predicted, targets: [test rows, count], of the targets from `first` on; parts: [bands] of the
+  /// same shape, the prediction of each band.
+  void score(std::size_t first, xt::xtensor<float, 2> predicted, xt::xtensor<float, 2> targets,
+             std::vector<xt::xtensor<float, 2>> parts);
 
-void put(const std::vector<double>& some, std::size_t first, std::vector<double>& all) {
+  /// After all targets: what needs all of them, and the counts of the summary.
+  void finish();
+
+ private:
+  using Array = xt::xtensor<float, 2>;
+
+  void begin_stage(const char* name) const {
+    if (options_.begin_stage) options_.begin_stage(name);
+  }
+  void check_repeats(const UsedRows& test) const;
+  void plan_permutations();
+  [[nodiscard]] Array mean_of_runs(const Array& values) const;
+  void note_ceiling(std::size_t first, const Array& targets);
+  void note_flags(std::size_t first, const Array& targets);
+  void permute(std::size_t first, const Array& predicted, const Array& targets);
+
+  const EncodingOptions& options_;
+  EncodingResult& result_;
+  std::function<void(const std::string&)> warn_;
+  std::vector<std::size_t> lengths_;  // of the rows that are scored
+  std::size_t repeats_ = 1;
+  std::variant<std::monostate, encoding::ShiftPlan, encoding::BlockPlan> plan_;
+  std::vector<double> maxima_;    // [permutations]: the largest r over all targets
+  std::vector<double> observed_;  // [targets]: r, as the maxima are taken
+  std::size_t permutations_ = 0;
+};
+
+inline constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+inline void put(const std::vector<double>& some, std::size_t first, std::vector<double>& all) {
   std::copy(some.begin(), some.end(), all.begin() + static_cast<std::ptrdiff_t>(first));
 }
 
-}  // namespace
-
-RidgeScorer::RidgeScorer(const UsedRows& test, const RidgeJobOptions& options,
-                         RidgeJobResult& result, StageTimer& timer,
-                         std::function<void(const std::string&)> warn)
-    : options_(options),
-      result_(result),
-      timer_(timer),
-      warn_(std::move(warn)),
-      lengths_(test.lengths) {
+inline Scorer::Scorer(const UsedRows& test, const EncodingOptions& options, EncodingResult& result,
+                      std::function<void(const std::string&)> warn)
+    : options_(options), result_(result), warn_(std::move(warn)), lengths_(test.lengths) {
   const std::size_t targets = result.names.size();
   for (auto* values : {&result.r, &result.r2, &result.p, &result.q}) values->assign(targets, kNaN);
   for (BandScores& band : result.bands) band.r2.assign(targets, kNaN);
@@ -54,7 +98,7 @@ RidgeScorer::RidgeScorer(const UsedRows& test, const RidgeJobOptions& options,
   }
 }
 
-void RidgeScorer::check_repeats(const UsedRows& test) const {
+inline void Scorer::check_repeats(const UsedRows& test) const {
   const std::size_t length = test.lengths[0];
   bool same = test.lengths.size() > 1 && length * test.lengths.size() == test.rows.size();
   for (const std::size_t own : test.lengths) same = same && own == length;
@@ -66,7 +110,7 @@ void RidgeScorer::check_repeats(const UsedRows& test) const {
               "repeats of a stimulus", "test on two or more responses to the same stimulus");
 }
 
-void RidgeScorer::plan_permutations() {
+inline void Scorer::plan_permutations() {
   if (options_.permutations == 0) return;
   try {
     if (options_.blocks) {
@@ -83,18 +127,19 @@ void RidgeScorer::plan_permutations() {
                                          .key = {options_.seed, 0, stream_of("circular shifts")}});
     permutations_ = std::get<encoding::ShiftPlan>(plan_).permutations;
   } catch (const Error& error) {  // short test runs: the scores are still good
-    warn_(fmt::format("no p-values: {}", error.what()));
+    warn_(text("no p-values: ", error.what()));
     return;
   }
   if (permutations_ < options_.permutations) {
-    warn_(
-        fmt::format("the test runs allow {} distinct shifts, so no p is below {:.2g}; block "
-                    "permutations (--null blocks) go further",
-                    permutations_, 1.0 / static_cast<double>(permutations_ + 1)));
+    constexpr int kDigits = 2;
+    const double lowest = 1.0 / static_cast<double>(permutations_ + 1);
+    warn_(text("the test runs allow ", permutations_, " distinct shifts, so no p is below ",
+               number(lowest, std::chars_format::general, kDigits),
+               "; block permutations (--null blocks) go further"));
   }
 }
 
-RidgeScorer::Array RidgeScorer::mean_of_runs(const Array& values) const {
+inline Scorer::Array Scorer::mean_of_runs(const Array& values) const {
   const std::size_t size = lengths_[0] * values.shape(1);
   Array mean = Array::from_shape({lengths_[0], values.shape(1)});
   for (std::size_t i = 0; i < size; ++i) {
@@ -105,7 +150,7 @@ RidgeScorer::Array RidgeScorer::mean_of_runs(const Array& values) const {
   return mean;
 }
 
-void RidgeScorer::note_ceiling(std::size_t first, const Array& targets) {
+inline void Scorer::note_ceiling(std::size_t first, const Array& targets) {
   std::vector<Array> repeats;
   const std::size_t size = lengths_[0] * targets.shape(1);
   for (std::size_t run = 0; run < repeats_; ++run) {
@@ -120,7 +165,7 @@ void RidgeScorer::note_ceiling(std::size_t first, const Array& targets) {
 }
 
 /// Where there is no r, why.
-void RidgeScorer::note_flags(std::size_t first, const Array& targets) {
+inline void Scorer::note_flags(std::size_t first, const Array& targets) {
   for (std::size_t j = 0; j < targets.shape(1); ++j) {
     std::string& flag = result_.flag[first + j];
     if (flag != "ok" || !std::isnan(result_.r[first + j])) continue;
@@ -134,7 +179,7 @@ void RidgeScorer::note_flags(std::size_t first, const Array& targets) {
   }
 }
 
-void RidgeScorer::permute(std::size_t first, const Array& predicted, const Array& targets) {
+inline void Scorer::permute(std::size_t first, const Array& predicted, const Array& targets) {
   std::visit(
       [&](const auto& plan) {
         if constexpr (!std::is_same_v<std::decay_t<decltype(plan)>, std::monostate>) {
@@ -150,9 +195,9 @@ void RidgeScorer::permute(std::size_t first, const Array& predicted, const Array
   }
 }
 
-void RidgeScorer::score(std::size_t first, Array predicted, Array targets,
-                        std::vector<Array> parts) {
-  timer_.start("score");
+inline void Scorer::score(std::size_t first, Array predicted, Array targets,
+                          std::vector<Array> parts) {
+  begin_stage("score");
   if (repeats_ > 1) {
     note_ceiling(first, targets);
     predicted = mean_of_runs(predicted);
@@ -165,13 +210,12 @@ void RidgeScorer::score(std::size_t first, Array predicted, Array targets,
   note_flags(first, targets);
   if (!parts.empty()) {
     std::vector<encoding::RowMatrix<float>> spaces;
-    for (Array& part : parts) spaces.emplace_back(as_matrix(part));
-    const auto shares = encoding::split_r2<float>(spaces, as_matrix(targets));
+    for (Array& part : parts) spaces.emplace_back(encoding::as_matrix(part));
+    const auto shares = encoding::split_r2<float>(spaces, encoding::as_matrix(targets));
     for (std::size_t j = 0; j < targets.shape(1); ++j) {
       if (std::isnan(result_.r2[first + j])) continue;
       for (std::size_t k = 0; k < parts.size(); ++k) {
-        result_.bands[k].r2[first + j] =
-            shares(static_cast<Eigen::Index>(k), static_cast<Eigen::Index>(j));
+        result_.bands[k].r2[first + j] = shares(linalg::index_of(k), linalg::index_of(j));
       }
     }
   }
@@ -183,16 +227,18 @@ void RidgeScorer::score(std::size_t first, Array predicted, Array targets,
     put(intervals.low, first, result_.r_low);
     put(intervals.high, first, result_.r_high);
   }
-  timer_.start("permutations");
+  begin_stage("permutations");
   permute(first, predicted, targets);
   if (!options_.keep_predictions) return;
-  const auto column = static_cast<Eigen::Index>(first);
-  const auto count = static_cast<Eigen::Index>(targets.shape(1));
-  as_matrix(result_.predictions).middleCols(column, count) = as_matrix(predicted);
-  as_matrix(result_.test_targets).middleCols(column, count) = as_matrix(targets);
+  const auto column = linalg::index_of(first);
+  const auto count = linalg::index_of(targets.shape(1));
+  encoding::as_matrix(result_.predictions).middleCols(column, count) =
+      encoding::as_matrix(predicted);
+  encoding::as_matrix(result_.test_targets).middleCols(column, count) =
+      encoding::as_matrix(targets);
 }
 
-void RidgeScorer::finish() {
+inline void Scorer::finish() {
   if (permutations_ > 0) result_.q = encoding::benjamini_hochberg(result_.p).q;
   if (!observed_.empty()) {
     result_.p_max = encoding::p_values_of_maxima(std::move(maxima_), std::move(observed_));
@@ -205,23 +251,21 @@ void RidgeScorer::finish() {
   std::size_t significant = 0;
   for (const double q : result_.q) significant += q <= options_.fdr ? 1 : 0;
   auto& summary = result_.summary;
-  summary["median_r"] = encoding::quantile(result_.r, kMedian);
-  summary["p90_r"] = encoding::quantile(result_.r, kP90);
-  summary["median_r2"] = encoding::quantile(result_.r2, kMedian);
+  summary.median_r = encoding::quantile(result_.r, kMedian);
+  summary.p90_r = encoding::quantile(result_.r, kP90);
+  summary.median_r2 = encoding::quantile(result_.r2, kMedian);
   if (repeats_ > 1) {
-    summary["test_repeats"] = repeats_;
-    summary["median_ceiling"] = encoding::quantile(result_.ceiling, kMedian);
+    summary.test_repeats = repeats_;
+    summary.median_ceiling = encoding::quantile(result_.ceiling, kMedian);
   }
   for (const BandScores& band : result_.bands) {
-    summary["median_r2_of_bands"][band.name] = encoding::quantile(band.r2, kMedian);
+    summary.median_r2_of_bands.push_back(encoding::quantile(band.r2, kMedian));
   }
-  summary["n_targets"] = result_.r.size();
-  summary["n_constant"] = flagged("constant") + flagged("constant_in_test");
-  summary["n_nan"] = flagged("nan");
-  summary["n_significant"] = significant;
-  summary["fdr"] = options_.fdr;
-  summary["null"] = options_.blocks ? "block permutations" : "circular shifts";
-  summary["permutations"] = permutations_;
+  summary.n_targets = result_.r.size();
+  summary.n_constant = flagged("constant") + flagged("constant_in_test");
+  summary.n_nan = flagged("nan");
+  summary.n_significant = significant;
+  summary.permutations = permutations_;
 }
 
-}  // namespace vid2vox::runtime
+}  // namespace VID2VOX::pipeline::internal
