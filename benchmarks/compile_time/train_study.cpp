@@ -18,7 +18,7 @@ int main() {
   std::printf("VQ-VAE loss %.3f\n", vqvae.train(frames, kLearningRate).loss);
 
   const float* buffers = vqvae.state().buffers.data() + StudyVqvae::kBookBuffers;
-  GptTrainer<StudyGpt> gpt(1, /*seed=*/1, StudyVqvae::Book::embeddings(buffers));
+  GptTrainer<StudyGpt> gpt(1, /*seed=*/1, StudyVqvae::Book::rows(buffers));
   const std::vector<std::int32_t> codes(StudyGpt::kTokens, 0);
   std::printf("GPT loss %.3f\n", gpt.train(codes, codes, kLearningRate));
 }

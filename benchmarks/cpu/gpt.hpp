@@ -18,7 +18,7 @@ struct GptTraining : Case {
       : previous(batch * Model::kTokens),
         next(previous.size()),
         embeddings(normal_buffer<float>(Model::kClasses * Model::kEmbedding, "codebook")),
-        trainer(batch, 1, embeddings.data()) {
+        trainer(batch, 1, typename Model::Codebook(embeddings.data())) {
     const RandomKey key{17, 0, stream_of("codes")};
     for (std::size_t i = 0; i < previous.size(); ++i) {
       previous[i] = static_cast<std::int32_t>(key.block(i)[0] % Model::kClasses);
@@ -51,7 +51,7 @@ struct GptSampling : Case {
   }
   /// A whole clip, with its keys and values of the clip before.
   void sample() {
-    Decoder decoder(batch, state.state(), embeddings.data(), previous.data());
+    Decoder decoder(batch, state.state(), typename Model::Codebook(embeddings.data()), previous.data());
     decoder.decode_clip(SamplingOptions{}, codes.data(), nullptr);
   }
 

@@ -30,7 +30,7 @@ struct GptCase : Case {
 
   DeviceBuffer<float> embeddings =
       normal_on_device<float>(Model::kClasses * Model::kEmbedding, "codebook");
-  GptTrainer<Model> trainer{kTrainingBatch, 1, embeddings.data()};
+  GptTrainer<Model> trainer{kTrainingBatch, 1, Model::Codebook(embeddings.data())};
   std::vector<std::int32_t> previous;
   std::vector<std::int32_t> next;
 };

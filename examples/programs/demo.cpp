@@ -7,7 +7,7 @@
 #include <xtensor/xadapt.hpp>
 
 #include "demo/demo_report.hpp"
-#include "programs/compute.hpp"
+#include "programs/model_options.hpp"
 #include "programs/run_main.hpp"
 #include "vid2vox/encoding/ridge/options.hpp"
 #include "vid2vox/io/npy.hpp"
@@ -25,7 +25,7 @@ struct Arguments {
   std::size_t runs = 8;
   double seconds = 100;
   double tr_s = 1.49;
-  runtime::Compute compute;
+  runtime::ModelOptions compute;
   PipelineOptions pipeline;
 };
 
@@ -38,7 +38,7 @@ void play_and_simulate(const Arguments& a, PipelineOptions& p, StageTimer& timer
                        const std::vector<demo::Parcel>& parcels) {
   std::filesystem::create_directories(a.out / "runs");
   std::vector<io::MemoryFrames::Run> frames;
-  const int size = p.jobs->clip().h;
+  const int size = p.preset->clip().h;
   for (std::size_t run = 0; run < a.runs; ++run) {
     timer.start("play");
     demo::GameRun game = demo::play({.seed = p.seed + run, .seconds = a.seconds}, 4, size);
@@ -69,12 +69,12 @@ pipeline::EncodingResult score_pixels(const PipelineOptions& p, StageTimer& time
   constexpr std::size_t kColors = 3;
   const auto size = static_cast<std::size_t>(p.frames->height());
   const std::size_t block = size / kSide;
-  const io::ClipOptions clip{.frames = p.jobs->clip().t, .stride = p.feature_stride};
+  const io::ClipOptions clip{.frames = p.preset->clip().t, .stride = p.feature_stride};
   std::vector<pipeline::EncodingRun> runs;
   for (std::size_t run = 0; run < p.bold.size(); ++run) {
     const io::ClipSet clips(p.frames, clip, std::vector<std::size_t>{run});
     encoding::WindowAverage average(p.bold[run].values.shape(0), kSide * kSide * kColors,
-                                    parse_window(p.window, p.tr_s));
+                                    pipeline::parse_window(p.window, p.tr_s));
     std::vector<std::uint8_t> frames(clips.clip_bytes());
     for (std::size_t i = 0; i < clips.size(); ++i) {
       clips.read(i, frames);
@@ -119,7 +119,8 @@ int run(Arguments a) {
   catch_interrupts();
   StageTimer timer;
   PipelineOptions& p = a.pipeline;
-  p.jobs = &jobs_for("tiny", a.compute);
+  p.preset = &find_preset("tiny", a.compute);
+  p.model_options = a.compute;
   p.out = a.out;
   p.tr_s = a.tr_s;
   p.test_runs = {a.runs - 2, a.runs - 1};
@@ -165,7 +166,7 @@ int main(int argc, char** argv) {
   a.pipeline.t_max = 500;
   a.pipeline.seed = 1;
   a.pipeline.layer = "resnet";
-  a.pipeline.pooling = Pooling::kGrid;
+  a.pipeline.pooling = pipeline::Pooling::kGrid;
   a.pipeline.feature_stride = 4;
   app.add_option("--out", a.out, "Folder of everything that is made")->capture_default_str();
   app.add_option("--runs", a.runs, "Runs of the game; the last two are held out")
@@ -180,7 +181,7 @@ int main(int argc, char** argv) {
   app.add_option("--gpt-steps", a.pipeline.gpt_steps, "Training steps of the GPT")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  add_compute_options(app, a.compute);
+  add_model_options(app, a.compute);
   app.add_option("--layer", a.pipeline.layer, "Layer of the GPT that gives the features")
       ->capture_default_str();
   app.add_option("--seed", a.pipeline.seed, "Seed of game, brain, models and tests")

@@ -4,7 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "programs/compute.hpp"
+#include "programs/model_options.hpp"
 #include "programs/run_main.hpp"
 #include "programs/training_program.hpp"
 #include "vid2vox/io/npy.hpp"
@@ -24,7 +24,7 @@ struct Arguments {
   std::string pooling = "tokens";
   std::string window = "0:1";
   std::string out;
-  runtime::Compute compute;
+  runtime::ModelOptions compute;
   VideoArguments frames;
   double tr_s = 0;
   std::size_t n_tr = 0;
@@ -32,18 +32,18 @@ struct Arguments {
 };
 
 void extract(const Arguments& a) {
-  const encoding::WindowOptions window = parse_window(a.window, a.tr_s);
+  const encoding::WindowOptions window = pipeline::parse_window(a.window, a.tr_s);
   StageTimer timer("video");
-  const ModelJobs& jobs = jobs_for_checkpoint(a.gpt, a.model, a.compute);
+  const auto model = open_model(a.gpt, a.compute, a.model);
+  const Extent3 clip = model->configuration().clip();
   const auto video = std::make_shared<io::VideoFrames>(std::vector<std::filesystem::path>{a.video},
-                                                       a.frames.options(jobs));
+                                                       a.frames.options(clip));
   const double seconds = static_cast<double>(video->frame_count(0)) / video->frame_rate();
   const std::size_t n_tr = a.n_tr > 0 ? a.n_tr : encoding::sample_count(seconds, a.tr_s);
   timer.start("features");
-  FeatureJob job = feature_job(a.gpt, jobs, video, 0, a.stride.value_or(jobs.clip().t));
-  job.layer = a.layer;
-  job.pooling = pooling_of(a.pooling);
-  const auto features = run_features(jobs, job, n_tr, window);
+  const auto features =
+      run_features(*model, pipeline::feature_clips(video, 0, clip.t, a.stride.value_or(clip.t)),
+                   a.layer, pipeline::pooling_of(a.pooling), n_tr, window);
   timer.start("writing");
   io::save_npy(a.out, features.values);
   fmt::print("{}\n", encoding::describe(features));
@@ -65,7 +65,7 @@ int main(int argc, char** argv) {
       ->required()
       ->type_name("CHECKPOINT");
   app.add_option("--model", a.model, "Preset, where the checkpoint does not name it");
-  add_compute_options(app, a.compute);
+  add_model_options(app, a.compute);
   app.add_option("--video", a.video, "The video of one run")->required()->type_name("FILE");
   app.add_option("--tr", a.tr_s, "Repetition time in seconds")
       ->required()

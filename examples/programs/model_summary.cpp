@@ -7,19 +7,13 @@
 #include <vector>
 
 #include "programs/run_main.hpp"
-#include "vid2vox/core/error.hpp"
-#include "vid2vox/models/presets.hpp"
+#include "vid2vox/runtime/preset.hpp"
 #include "vid2vox/runtime/stages.hpp"
 
 namespace {
 
 using namespace vid2vox;
-
-struct Row {
-  std::string module;
-  std::string type;
-  std::size_t parameters;
-};
+using namespace vid2vox::runtime;
 
 /// "35,826,611"
 std::string grouped(std::size_t number) {
@@ -32,12 +26,12 @@ std::string grouped(std::size_t number) {
   return text;
 }
 
-void print_table(const std::string& title, const std::vector<Row>& rows, std::size_t trainable,
-                 std::size_t total) {
+void print_table(const std::string& title, const std::vector<ModuleCount>& rows,
+                 std::size_t trainable, std::size_t total) {
   constexpr double kBytes = 4;  // float32
   constexpr double kMegabyte = 1e6;
   fmt::print("\n{}\n{:<16} {:<28} {:>14}\n", title, "module", "type", "parameters");
-  for (const Row& row : rows) {
+  for (const ModuleCount& row : rows) {
     fmt::print("{:<16} {:<28} {:>14}\n", row.module, row.type, grouped(row.parameters));
   }
   fmt::print("{:-<60}\n", "");
@@ -52,61 +46,30 @@ std::string text(const Extent3& extent) {
   return fmt::format("({}, {}, {})", extent.t, extent.h, extent.w);
 }
 
-template <class Preset>
-void summarise() {
-  using Float = Policy<fp32, cpu>;
-  using V = presets::VqvaeOf<Preset, Float>;
-  using G = presets::GptOf<Preset, Float>;
-  fmt::print("preset {}\n", Preset::kName);
-  print_table("(a) VQ-VAE",
-              {{"encoder", "Encoder", V::Encoder::parameter_count},
-               {"decoder", "Decoder", V::Decoder::parameter_count},
-               {"pre_vq_conv", "SamePadConv3d", V::PreVq::parameter_count},
-               {"post_vq_conv", "SamePadConv3d", V::PostVq::parameter_count},
-               {"codebook", "Codebook (buffers only)", V::Book::parameter_count}},
-              V::parameter_count, V::parameter_count);
-  print_table("(b) GPT",
-              {{"vqvae", "VQVAE (frozen)", V::parameter_count},
-               {"resnet", "ResidualBlock", G::Resnet::parameter_count},
-               {"fc_in", "Linear", G::FcIn::parameter_count},
-               {"attn_stack", "AttentionStack", G::kAttentionStackCount},
-               {"norm", "LayerNorm", G::FinalNorm::parameter_count},
-               {"fc_out", "Linear", G::FcOut::parameter_count},
-               {"cond_pos_embd", "AddBroadcastPosEmbed", G::MemoryPosition::parameter_count}},
-              G::parameter_count, G::parameter_count + V::parameter_count);
+void summarise(const ModelConfiguration& model) {
+  fmt::print("preset {}\n", model.name);
+  print_table("(a) VQ-VAE", model.vqvae_modules, model.vqvae_parameters, model.vqvae_parameters);
+  std::vector<ModuleCount> gpt{{"vqvae", "VQVAE (frozen)", model.vqvae_parameters}};
+  gpt.insert(gpt.end(), model.gpt_modules.begin(), model.gpt_modules.end());
+  print_table("(b) GPT", gpt, model.gpt_parameters, model.gpt_parameters + model.vqvae_parameters);
   const auto row = [](const char* name, const auto& value) {
     fmt::print("{:<28} {:>16}\n", name, value);
   };
   fmt::print("\n(c) hyperparameters\n");
-  row("clip (t, h, w)", text(V::kClip.grid()));
-  row("downsample", text(Preset::kVqvae.downsample));
-  row("latent (t, h, w)", text(V::kLatent.grid()));
-  row("n_hiddens", Preset::kVqvae.n_hiddens);
-  row("n_res_layers", Preset::kVqvae.n_res_layers);
-  row("axial heads", Preset::kVqvae.heads);
-  row("embedding_dim", Preset::kVqvae.embedding_dim);
-  row("n_codes", Preset::kVqvae.n_codes);
-  row("hidden_dim", Preset::kGpt.hidden_dim);
-  row("layers", Preset::kGpt.layers);
-  row("heads", Preset::kGpt.heads);
-  row("conditioning_dim", Preset::kGpt.conditioning_dim);
-  row("dropout (%)", Preset::kGpt.dropout_percent);
-  row("attention dropout (%)", Preset::kGpt.attention_dropout_percent);
-}
-
-void summarise(const std::string& model) {
-  runtime::StageTimer timer("summary");
-  if (model == presets::Study::kName) {
-    summarise<presets::Study>();
-  } else if (model == presets::VideoGpt::kName) {
-    summarise<presets::VideoGpt>();
-  } else if (model == presets::Tiny::kName) {
-    summarise<presets::Tiny>();
-  } else {
-    throw Error("there is no preset of this name", "model '" + model + "'",
-                "choose study, videogpt or tiny");
-  }
-  timer.print();
+  row("clip (t, h, w)", text(model.clip()));
+  row("downsample", text(model.vqvae.downsample));
+  row("latent (t, h, w)", text(model.latent));
+  row("n_hiddens", model.vqvae.n_hiddens);
+  row("n_res_layers", model.vqvae.n_res_layers);
+  row("axial heads", model.vqvae.heads);
+  row("embedding_dim", model.vqvae.embedding_dim);
+  row("n_codes", model.vqvae.n_codes);
+  row("hidden_dim", model.gpt.hidden_dim);
+  row("layers", model.gpt.layers);
+  row("heads", model.gpt.heads);
+  row("conditioning_dim", model.gpt.conditioning_dim);
+  row("dropout (%)", model.gpt.dropout_percent);
+  row("attention dropout (%)", model.gpt.attention_dropout_percent);
 }
 
 }  // namespace
@@ -117,5 +80,9 @@ int main(int argc, char** argv) {
       "tables (a), (b) and (c)."};
   std::string model;
   app.add_option("--model", model, "Preset: study, videogpt or tiny")->required();
-  return programs::run_main(app, argc, argv, [&] { summarise(model); });
+  return programs::run_main(app, argc, argv, [&] {
+    StageTimer timer("summary");
+    summarise(find_preset(model).configuration());
+    timer.print();
+  });
 }

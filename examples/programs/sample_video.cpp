@@ -5,7 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 
-#include "programs/compute.hpp"
+#include "programs/model_options.hpp"
 #include "programs/run_main.hpp"
 #include "programs/training_program.hpp"
 #include "vid2vox/runtime/pictures.hpp"
@@ -21,7 +21,7 @@ struct Arguments {
   std::string model;
   std::string video;
   std::string out;
-  runtime::Compute compute;
+  runtime::ModelOptions compute;
   VideoArguments frames;
   double start_s = 0;
   SamplingOptions sampling;
@@ -29,9 +29,10 @@ struct Arguments {
 
 void sample(const Arguments& a) {
   StageTimer timer("video");
-  const ModelJobs& jobs = jobs_for_checkpoint(a.gpt, a.model, a.compute);
-  const io::VideoFrames video({a.video}, a.frames.options(jobs));
-  const auto length = static_cast<std::size_t>(jobs.clip().t);
+  const auto model = open_model(a.gpt, a.compute, a.model);
+  const Extent3 clip = model->configuration().clip();
+  const io::VideoFrames video({a.video}, a.frames.options(clip));
+  const auto length = static_cast<std::size_t>(clip.t);
   const double start = std::round(a.start_s * video.frame_rate());
   if (start + static_cast<double>(length) > static_cast<double>(video.frame_count(0))) {
     throw Error(fmt::format("its {} kept frames do not hold a clip of {} from {} s on",
@@ -49,9 +50,9 @@ void sample(const Arguments& a) {
     fmt::print("the video ends before the predicted clip does: its panel stays black\n");
   }
   timer.start("sampling");
-  auto prediction = jobs.predict(a.gpt, context, a.sampling);
+  auto prediction = model->sample(context, a.sampling);
   timer.start("picture");
-  write_prediction(a.out, jobs.clip(), video.frame_rate(),
+  write_prediction(a.out, clip, video.frame_rate(),
                    {{std::move(context), std::move(truth), std::move(prediction)}});
   fmt::print("wrote {}: {} frames from {:.2f} s predict the next {}\n", a.out, length, a.start_s,
              length);
@@ -69,7 +70,7 @@ int main(int argc, char** argv) {
       ->required()
       ->type_name("CHECKPOINT");
   app.add_option("--model", a.model, "Preset, where the checkpoint does not name it");
-  add_compute_options(app, a.compute);
+  add_model_options(app, a.compute);
   app.add_option("--video", a.video, "Video that gives the context")->required()->type_name("FILE");
   app.add_option("--out", a.out, "The GIF")->required()->type_name("FILE");
   app.add_option("--start", a.start_s, "Start of the context, seconds")

@@ -2,7 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "programs/compute.hpp"
+#include "programs/model_options.hpp"
 #include "programs/run_main.hpp"
 #include "programs/training_program.hpp"
 #include "vid2vox/runtime/loss_plot.hpp"
@@ -16,12 +16,12 @@ using namespace vid2vox::runtime;
 void train(const TrainingArguments& arguments) {
   catch_interrupts();
   StageTimer timer("data");
-  const ModelJobs& jobs = jobs_for(arguments.model, arguments.compute);
-  const TrainingJob job = arguments.job(jobs);
+  const Preset& preset = find_preset(arguments.model, arguments.compute);
+  const TrainingJob job = arguments.job(preset);
   fmt::print("{} clips train, {} validate\n", job.training.size(),
              job.validation ? job.validation->size() : 0);
   timer.start("training");
-  const TrainingResult result = jobs.train_gpt(job, arguments.vqvae);
+  const TrainingResult result = preset.train_gpt(job, arguments.vqvae);
   print_training(result, job);
   timer.start("pictures");
   report::save_panels(job.out / "loss.png", {loss_panel(job.out / "loss.csv", "GPT", false)}, 1);

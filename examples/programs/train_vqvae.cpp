@@ -2,7 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "programs/compute.hpp"
+#include "programs/model_options.hpp"
 #include "programs/run_main.hpp"
 #include "programs/training_program.hpp"
 #include "vid2vox/runtime/loss_plot.hpp"
@@ -17,16 +17,17 @@ using namespace vid2vox::runtime;
 void train(const TrainingArguments& arguments) {
   catch_interrupts();
   StageTimer timer("data");
-  const ModelJobs& jobs = jobs_for(arguments.model, arguments.compute);
-  const TrainingJob job = arguments.job(jobs);
+  const Preset& preset = find_preset(arguments.model, arguments.compute);
+  const TrainingJob job = arguments.job(preset);
   fmt::print("{} clips train, {} validate\n", job.training.size(),
              job.validation ? job.validation->size() : 0);
   timer.start("training");
-  const TrainingResult result = jobs.train_vqvae(job);
+  const TrainingResult result = preset.train_vqvae(job);
   print_training(result, job);
   timer.start("pictures");
   report::save_panels(job.out / "loss.png", {loss_panel(job.out / "loss.csv", "VQ-VAE", true)}, 1);
-  write_reconstruction(job.out / "reconstruction.gif", jobs, job.out,
+  const auto model = open_model(job.out, arguments.compute);
+  write_reconstruction(job.out / "reconstruction.gif", *model,
                        job.validation ? *job.validation : job.training);
   fmt::print("wrote {}, {}\n", (job.out / "loss.png").string(),
              (job.out / "reconstruction.gif").string());

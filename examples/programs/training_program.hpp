@@ -10,11 +10,11 @@
 #include <string>
 #include <vector>
 
-#include "programs/compute.hpp"
+#include "programs/model_options.hpp"
 #include "vid2vox/io/hdf5.hpp"
 #include "vid2vox/io/video.hpp"
 #include "vid2vox/runtime/interrupt.hpp"
-#include "vid2vox/runtime/model_jobs.hpp"
+#include "vid2vox/runtime/preset.hpp"
 #include "vid2vox/runtime/stages.hpp"
 
 // The command line that train_vqvae and train_gpt share.
@@ -35,12 +35,9 @@ struct VideoArguments {
         ->check(CLI::PositiveNumber)
         ->capture_default_str();
   }
-  [[nodiscard]] io::VideoOptions options(const runtime::ModelJobs& model) const {
-    return {.frame_rate = frame_rate,
-            .step = step,
-            .size = model.clip().h,
-            .height = model.clip().h,
-            .width = model.clip().w};
+  [[nodiscard]] io::VideoOptions options(Extent3 clip) const {
+    return {
+        .frame_rate = frame_rate, .step = step, .size = clip.h, .height = clip.h, .width = clip.w};
   }
 };
 
@@ -50,7 +47,7 @@ struct TrainingArguments {
   std::string model = "tiny";
   std::string vqvae;
   std::string out;
-  runtime::Compute compute;
+  runtime::ModelOptions compute;
   VideoArguments video;
   std::optional<int> stride;
   std::vector<std::size_t> validation_runs;
@@ -83,7 +80,7 @@ struct TrainingArguments {
            "Frames from the start of one clip to that of the next (default: a clip's length)")
         ->check(CLI::PositiveNumber);
     app.add_option("--model", model, "Preset: study, videogpt or tiny")->capture_default_str();
-    add_compute_options(app, compute);
+    add_model_options(app, compute);
     app.add_option("--validation-run", validation_runs,
                    "Runs (videos, from 1) that validate instead of training; default: the last of "
                    "two or more")
@@ -92,8 +89,8 @@ struct TrainingArguments {
     add_optimiser(app);
   }
 
-  [[nodiscard]] runtime::TrainingJob job(const runtime::ModelJobs& jobs) const {
-    auto [training, validation] = clips(jobs);
+  [[nodiscard]] runtime::TrainingJob job(const runtime::Preset& preset) const {
+    auto [training, validation] = clips(preset);
     return {.training = std::move(training),
             .validation = std::move(validation),
             .out = out,
@@ -148,14 +145,15 @@ struct TrainingArguments {
     io::ClipSet training;
     std::optional<io::ClipSet> validation;
   };
-  [[nodiscard]] Split clips(const runtime::ModelJobs& jobs) const {
-    const io::ClipOptions options{.frames = jobs.clip().t,
-                                  .stride = stride.value_or(jobs.clip().t)};
+  [[nodiscard]] Split clips(const runtime::Preset& preset) const {
+    const io::ClipOptions options{.frames = preset.clip().t,
+                                  .stride = stride.value_or(preset.clip().t)};
     if (hdf5.empty()) {
-      return by_run(std::make_shared<io::VideoFrames>(videos, video.options(jobs)), options);
+      return by_run(std::make_shared<io::VideoFrames>(videos, video.options(preset.clip())),
+                    options);
     }
     const io::Hdf5FrameOptions frames{
-        .frame_rate = 15, .height = jobs.clip().h, .width = jobs.clip().w};
+        .frame_rate = 15, .height = preset.clip().h, .width = preset.clip().w};
     const auto training = io::open_hdf5_frames(hdf5, "train", frames);
     const bool has_split = dynamic_cast<const io::Hdf5VideoGptFrames*>(training.get()) != nullptr;
     if (!has_split) return by_run(training, options);

@@ -8,7 +8,7 @@
 
 #include "demo/brain_simulator.hpp"
 #include "demo/demo_report.hpp"
-#include "programs/compute.hpp"
+#include "programs/model_options.hpp"
 #include "programs/run_main.hpp"
 #include "programs/training_program.hpp"
 #include "vid2vox/encoding/delays.hpp"
@@ -32,7 +32,7 @@ struct Arguments {
   std::string delays = "2:6";
   std::string alphas = "1e0:1e6:7";
   std::vector<std::size_t> test_runs;
-  runtime::Compute compute;
+  runtime::ModelOptions compute;
   VideoArguments video;
   PipelineOptions pipeline;
 };
@@ -65,10 +65,10 @@ void add_data_options(CLI::App& app, Arguments& a) {
       ->type_name("DIR");
 }
 
-void add_model_options(CLI::App& app, Arguments& a) {
+void add_stage_options(CLI::App& app, Arguments& a) {
   PipelineOptions& p = a.pipeline;
   app.add_option("--model", a.model, "Preset: study, videogpt or tiny")->capture_default_str();
-  add_compute_options(app, a.compute);
+  add_model_options(app, a.compute);
   app.add_option("--vqvae-steps", p.vqvae_steps, "Training steps of the VQ-VAE")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -150,7 +150,7 @@ void load_runs(Arguments& a, std::size_t parcels, StageTimer& timer) {
   }
   timer.start("video");
   a.pipeline.frames =
-      std::make_shared<io::VideoFrames>(a.videos, a.video.options(*a.pipeline.jobs));
+      std::make_shared<io::VideoFrames>(a.videos, a.video.options(a.pipeline.preset->clip()));
   for (const auto& file : a.videos) {
     a.pipeline.frames_identity +=
         fmt::format("{} ({} bytes), ", file.filename().string(), std::filesystem::file_size(file));
@@ -162,14 +162,15 @@ void run(Arguments a) {
   catch_interrupts();
   StageTimer timer;
   PipelineOptions& p = a.pipeline;
-  p.jobs = &jobs_for(a.model, a.compute);
-  const auto layers = p.jobs->feature_layers();
+  p.preset = &find_preset(a.model, a.compute);
+  p.model_options = a.compute;
+  const auto layers = p.preset->configuration().feature_layers;
   if (p.layer.empty()) p.layer = layers[layers.size() / 2];
   if (std::find(layers.begin(), layers.end(), p.layer) == layers.end()) {
     throw Error("the model has no layer of this name", "--layer " + p.layer,
                 fmt::format("choose one of: {}", fmt::join(layers, ", ")));
   }
-  p.pooling = pooling_of(a.pooling);
+  p.pooling = pipeline::pooling_of(a.pooling);
   p.ridge.delays = encoding::parse_delays(a.delays);
   p.ridge.alphas = encoding::parse_alphas(a.alphas);
   p.ridge.features = encoding::Standardization::kZscore;
@@ -177,7 +178,7 @@ void run(Arguments a) {
   p.ridge.tr_s = p.tr_s;
   p.ridge.seed = p.seed;
   p.ridge.say = [](const std::string& line) { fmt::print("{}\n", line); };
-  parse_window(p.window, p.tr_s);
+  pipeline::parse_window(p.window, p.tr_s);
   if (a.test_runs.empty()) a.test_runs.push_back(a.videos.size());
   for (const std::size_t k : a.test_runs) p.test_runs.push_back(k - 1);
   const auto parcels = a.parcels.empty() ? std::vector<report::MapParcel>{}
@@ -195,7 +196,7 @@ void run(Arguments a) {
   }
   timer.start("pictures");
   write_map(p.out / "encoding_map.png", result.scores, parcels, p.ridge.fdr,
-            fmt::format("{}, {}", p.jobs->name(), p.layer));
+            fmt::format("{}, {}", p.preset->name(), p.layer));
   constexpr std::size_t kMoments = 3;
   write_model_pictures(p, p.test_runs.front(), kMoments);
   const auto& summary = result.scores.summary;
@@ -218,6 +219,6 @@ int main(int argc, char** argv) {
   constexpr double kSpmHighPass_s = 128;
   a.pipeline.ridge.high_pass_s = kSpmHighPass_s;
   add_data_options(app, a);
-  add_model_options(app, a);
+  add_stage_options(app, a);
   return run_main(app, argc, argv, [&] { run(a); });
 }

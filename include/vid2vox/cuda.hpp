@@ -23,6 +23,7 @@
 #include "vid2vox/backend/cuda/matrix_product/streamed_product.hpp"
 #include "vid2vox/backend/cuda/memory/memory.hpp"
 #include "vid2vox/backend/cuda/norm/norm.hpp"
+#include "vid2vox/backend/cuda/operations.hpp"
 #include "vid2vox/backend/cuda/pointwise/pointwise.hpp"
 #include "vid2vox/backend/cuda/runtime/number_type.hpp"
 #include "vid2vox/backend/cuda/runtime/runtime.hpp"

@@ -1,8 +1,8 @@
 #pragma once
 
-// Everything public that needs only a C++20 compiler, Eigen, xtensor and nlohmann_json. Each
-// component has a header like this of its own: video.hpp, hdf5.hpp, arrays.hpp, report.hpp,
-// nifti.hpp, onednn.hpp, lapack.hpp, cuda.hpp.
+// Everything public that needs only a C++20 compiler, Eigen, xtensor and nlohmann_json. Each component
+// has a header like this of its own: video.hpp, hdf5.hpp, arrays.hpp, report.hpp, nifti.hpp, onednn.hpp,
+// lapack.hpp, cuda.hpp.
 
 #include "vid2vox/backend/cpu/adam.hpp"
 #include "vid2vox/backend/cpu/attention.hpp"
@@ -20,6 +20,7 @@
 #include "vid2vox/backend/cpu/matrix_product.hpp"
 #include "vid2vox/backend/cpu/memory.hpp"
 #include "vid2vox/backend/cpu/norm.hpp"
+#include "vid2vox/backend/cpu/operations.hpp"
 #include "vid2vox/backend/cpu/pointwise.hpp"
 #include "vid2vox/backend/cpu/streamed_product.hpp"
 #include "vid2vox/core/accumulate.hpp"
@@ -28,6 +29,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/half.hpp"
 #include "vid2vox/core/host_device.hpp"
+#include "vid2vox/core/isa.hpp"
 #include "vid2vox/core/matrix_view.hpp"
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/core/parameters.hpp"
@@ -99,6 +101,7 @@
 #include "vid2vox/linalg/vectors.hpp"
 #include "vid2vox/models/gpt.hpp"
 #include "vid2vox/models/gpt_decoder.hpp"
+#include "vid2vox/models/model_memory.hpp"
 #include "vid2vox/models/model_state.hpp"
 #include "vid2vox/models/presets.hpp"
 #include "vid2vox/models/vqvae.hpp"
@@ -116,10 +119,14 @@
 #include "vid2vox/ops/norm.hpp"
 #include "vid2vox/ops/pointwise.hpp"
 #include "vid2vox/ops/streamed_product.hpp"
+#include "vid2vox/pipeline/aligned_features.hpp"
+#include "vid2vox/pipeline/clip_codec.hpp"
+#include "vid2vox/pipeline/clip_predictor.hpp"
 #include "vid2vox/pipeline/encoding_data.hpp"
 #include "vid2vox/pipeline/encoding_options.hpp"
 #include "vid2vox/pipeline/encoding_result.hpp"
 #include "vid2vox/pipeline/encoding_study.hpp"
+#include "vid2vox/pipeline/gpt_features.hpp"
 #include "vid2vox/pipeline/run_targets.hpp"
 #include "vid2vox/report/html.hpp"
 #include "vid2vox/training/adam.hpp"

@@ -115,26 +115,26 @@ TEST_CASE("empty matrices, matrices of one number, and sums over nothing") {
   double four = 4;
   double right = 8;
   double value = 0;
-  CHECK(linalg::cholesky({&four, 1, 1}));
+  CHECK(linalg::cholesky<double>({&four, 1, 1}));
   CHECK(four == 2);
-  linalg::solve({&four, 1, 1}, {&right, 1, 1});
+  linalg::solve<double>({&four, 1, 1}, {&right, 1, 1});
   CHECK(right == 2);
-  linalg::invert({&four, 1, 1});
+  linalg::invert<double>({&four, 1, 1});
   CHECK(four == 0.25);
-  CHECK(linalg::decompose({&four, 1, 1}, &value));
+  CHECK(linalg::decompose<double>({&four, 1, 1}, &value));
   CHECK(value == 0.25);
   CHECK(std::abs(four) == 1);
-  CHECK(linalg::cholesky({nullptr, 0, 0}));
-  CHECK(linalg::decompose({nullptr, 0, 0}, nullptr));
-  linalg::solve({nullptr, 0, 0}, {nullptr, 0, 3});
-  linalg::solve({&four, 1, 1}, {nullptr, 1, 0});
-  linalg::invert({nullptr, 0, 0});
+  CHECK(linalg::cholesky<double>({nullptr, 0, 0}));
+  CHECK(linalg::decompose<double>({nullptr, 0, 0}, nullptr));
+  linalg::solve<double>({nullptr, 0, 0}, {nullptr, 0, 3});
+  linalg::solve<double>({&four, 1, 1}, {nullptr, 1, 0});
+  linalg::invert<double>({nullptr, 0, 0});
   std::vector<double> c{1, 2, 3, 4};
-  engine.product_float64(Transposed::kNone, {nullptr, 2, 0}, {nullptr, 0, 1}, {c.data(), 2, 1, 2},
-                         true);
+  linalg::engine().products.float64(Transposed::kNone, {nullptr, 2, 0}, {nullptr, 0, 1},
+                                    {c.data(), 2, 1, 2}, true);
   CHECK((c == std::vector<double>{1, 2, 3, 4}));
-  engine.product_float64(Transposed::kNone, {nullptr, 2, 0}, {nullptr, 0, 1}, {c.data(), 2, 1, 2},
-                         false);
+  linalg::engine().products.float64(Transposed::kNone, {nullptr, 2, 0}, {nullptr, 0, 1},
+                                    {c.data(), 2, 1, 2}, false);
   CHECK((c == std::vector<double>{0, 2, 0, 4}));
 }
 
@@ -164,7 +164,7 @@ TEST_CASE("threads that share little memory leave the bits of one thread") {
   const auto compute = [&] {
     Solved result = solve_all(gram, right);
     RowMatrix<float> product(40, 40);
-    encoding::internal::multiply<float>(Transposed::kLeft, x, x, product);
+    linalg::multiply<float>(Transposed::kLeft, x, x, product);
     result.factor = product.cast<double>();
     return result;
   };

@@ -38,7 +38,7 @@ class Run {
  public:
   explicit Run(const TrainerOptions& options = {})
       : embeddings_(Model::kClasses * Model::kEmbedding),
-        trainer(kBatch, kSeed, embeddings_.data(), options) {
+        trainer(kBatch, kSeed, typename Model::Codebook(embeddings_.data()), options) {
     std::vector<A> book(embeddings_.size());
     const RandomKey key{kSeed, 0, stream_of("book")};
     for (std::size_t i = 0; i < book.size(); ++i) book[i] = static_cast<A>(key.normal(i));
@@ -139,7 +139,7 @@ TEST_CASE("cached decoding on the GPU gives the codes of the CPU") {
     std::vector<float> host(previous.size());
     for (std::size_t i = 0; i < host.size(); ++i) host[i] = static_cast<float>(key.normal(7 * i));
     Memory::upload(host.size(), host.data(), previous.data());
-    GptDecoder<kGpt, Policy<fp32, D>> decoder(kBatch, state.state(), embeddings.data(),
+    GptDecoder<kGpt, Policy<fp32, D>> decoder(kBatch, state.state(), typename Model::Codebook(embeddings.data()),
                                               previous.data());
     std::vector<std::int32_t> result(kBatch * Model::kTokens, -1);
     decoder.decode_clip({.seed = kSeed}, result.data(), nullptr);

@@ -9,6 +9,7 @@
 namespace {
 
 using namespace vid2vox;
+using namespace vid2vox::imaging;
 using namespace vid2vox::io;
 using Catch::Matchers::Contains;
 

@@ -8,6 +8,7 @@
 namespace {
 
 using namespace vid2vox;
+using namespace vid2vox::imaging;
 using namespace vid2vox::io;
 
 Volume cube(double side_x) {

@@ -7,6 +7,7 @@
 namespace {
 
 using namespace vid2vox;
+using namespace vid2vox::imaging;
 using namespace vid2vox::io;
 
 // A rotated, sheared grid with voxels of different sides.

@@ -50,7 +50,7 @@ struct Loaded {
     context.scratch = Workspace<T>(scratch.data(), scratch.size());
   }
   double forward() {
-    Model::forward(context, state, embeddings.data(), previous.data(), next.data(), logits.data(),
+    Model::forward(context, state, typename Model::Codebook(embeddings.data()), previous.data(), next.data(), logits.data(),
                    saved.data());
     double loss = NAN;
     Model::loss(context, logits.data(), next.data(), nullptr, &loss);
@@ -142,7 +142,7 @@ void check_greedy(double tolerance) {
   const auto file = reference();
   Loaded<Model> model(file);
   GptDecoder<Model::kConfig, typename Model::policy> decoder(
-      2, model.state, model.embeddings.data(), model.previous.data());
+      2, model.state, Model::Codebook(model.embeddings.data()), model.previous.data());
   std::vector<std::int32_t> codes(2 * Model::kTokens, -1);
   Buffer<T> logits(2 * Model::kTokens * Model::kClasses, Loaded<Model>::kPoison);
   decoder.decode_clip({.greedy = true}, codes.data(), logits.data());

@@ -18,6 +18,7 @@
 
 namespace {
 
+using namespace vid2vox::programs;
 using namespace vid2vox::runtime;
 
 std::string content(const std::filesystem::path& path) {

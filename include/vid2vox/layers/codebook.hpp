@@ -8,6 +8,14 @@
 
 namespace VID2VOX {
 
+/// A codebook [Codes, Dim] of A, on the device: what a GPT takes, so that a codebook of another size does
+/// not compile.
+template <std::size_t Codes, std::size_t Dim, class A>
+struct CodebookRows {
+  explicit constexpr CodebookRows(const A* rows) : data(rows) {}
+  const A* data;
+};
+
 /// VideoGPT's Codebook: nearest code by squared distance; codes follow the batch by exponential
 /// moving averages (van den Oord et al. 2017, appendix A.1; decay 0.99), no parameters. Buffers: N
 /// [Codes], z_avg [Codes, Dim], embeddings [Codes, Dim]. N all zero means that no batch has been
@@ -27,6 +35,9 @@ class Codebook {
   static constexpr std::size_t buffer_count = kEmbeddings + kCodes * kDim;
 
   static const A* embeddings(const A* buffers) { return buffers + kEmbeddings; }
+  static CodebookRows<kCodes, kDim, A> rows(const A* buffers) {
+    return CodebookRows<kCodes, kDim, A>(embeddings(buffers));
+  }
 
   /// index: [rows], the nearest code of z [rows, Dim].
   static void nearest(const A* buffers, std::size_t rows, const A* z, std::int32_t* index) {

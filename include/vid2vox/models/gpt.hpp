@@ -8,6 +8,7 @@
 
 #include "vid2vox/core/buffer.hpp"
 #include "vid2vox/core/error.hpp"
+#include "vid2vox/layers/codebook.hpp"
 #include "vid2vox/layers/position_embedding.hpp"
 #include "vid2vox/layers/repeat.hpp"
 #include "vid2vox/layers/residual_block.hpp"
@@ -34,7 +35,7 @@ struct GptConfig {
 
 /// VideoGPT's transformer over the codes of a clip, conditioned on the embeddings of the clip
 /// before (Yan et al. 2021, section 3.2). Tokens in raster order (t, h, w). previous: [batch, t, h,
-/// w, embedding_dim]; next: codes [batch, t, h, w]; embeddings: the codebook [n_codes,
+/// w, embedding_dim]; next: codes [batch, t, h, w]; codebook: [n_codes,
 /// embedding_dim] of A; logits: [batch, t, h, w, n_codes].
 template <GptConfig C, class ThePolicy>
 class Gpt {
@@ -53,6 +54,7 @@ class Gpt {
   static constexpr std::size_t kDim = static_cast<std::size_t>(C.hidden_dim);
   static constexpr std::size_t kClasses = static_cast<std::size_t>(C.n_codes);
   static constexpr std::size_t kEmbedding = static_cast<std::size_t>(C.embedding_dim);
+  using Codebook = CodebookRows<kClasses, kEmbedding, A>;
 
   using Resnet = ResidualBlock<C.embedding_dim, C.conditioning_dim, ThePolicy>;
   using MemoryPosition = BroadcastPositionEmbedding<C.latent, C.conditioning_dim, ThePolicy>;
@@ -135,12 +137,12 @@ class Gpt {
   }
 
   /// Teacher-forced pass: logits of every position given the codes before it.
-  static void forward(Context<T>& context, const State<T>& state, const A* embeddings,
+  static void forward(Context<T>& context, const State<T>& state, Codebook codebook,
                       const T* previous, const std::int32_t* next, T* logits, T* saved) {
     const Places at(context.batch);
     const std::size_t rows = context.batch * kTokens;
     forward_memory(context, state, previous, saved);
-    ops::Codebook<device>::gather(rows, kEmbedding, next, embeddings, saved + at.tokens);
+    ops::Codebook<device>::gather(rows, kEmbedding, next, codebook.data, saved + at.tokens);
     embed(context, state, saved + at.tokens, saved + at.input);
     Stack::template forward<kHidden>(context, state.at(kStack, 0), saved + at.input,
                                      saved + at.stack_out, saved + at.stack,

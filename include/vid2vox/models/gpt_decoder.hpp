@@ -61,11 +61,11 @@ class GptDecoder {
   using A = AccumulateOf<T>;
   using Block = typename Model::PlainBlock;
 
-  /// previous: [batch, t, h, w, embedding_dim], the clip that conditions. `state` and `embeddings`
-  /// (the codebook) must outlive the decoder. All on the device.
-  GptDecoder(std::size_t batch, State<T> state, const A* embeddings, const T* previous)
+  /// previous: [batch, t, h, w, embedding_dim], the clip that conditions. `state` and the
+  /// codebook must outlive the decoder. All on the device.
+  GptDecoder(std::size_t batch, State<T> state, typename Model::Codebook codebook, const T* previous)
       : state_(state),
-        embeddings_(embeddings),
+        codebook_(codebook),
         weights_(Product::kArranges ? Model::parameter_count : 0),
         cache_(kLayers * Block::Self::cache_count(batch, Model::kTokens)),
         memory_kv_(kLayers * Block::Cross::memory_kv_count(batch)),
@@ -174,14 +174,14 @@ class GptDecoder {
                                           static_cast<const T*>(x), x);
     } else {
       T* tokens = context_.scratch.take(batch * Model::kEmbedding);
-      ops::Codebook<device>::gather(batch, Model::kEmbedding, last, embeddings_, tokens);
+      ops::Codebook<device>::gather(batch, Model::kEmbedding, last, codebook_.data, tokens);
       Model::FcIn::decode(batch, state_.at(Model::kFcInWeight, 0), tokens, x);
     }
     Model::Position::add_token(state_.at(Model::kPosition, 0), batch, position_, x, x);
   }
 
   State<T> state_;
-  const A* embeddings_;
+  typename Model::Codebook codebook_;
   DeviceArray<ThePolicy, T> weights_;    // as state_.weights
   DeviceArray<ThePolicy, T> cache_;      // [layers, keys, then values, of the tokens before]
   DeviceArray<ThePolicy, T> memory_kv_;  // [layers, keys, then values, of the memory]

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "vid2vox/core/context.hpp"
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/models/gpt.hpp"
+#include "vid2vox/models/model_memory.hpp"
 #include "vid2vox/models/model_state.hpp"
 #include "vid2vox/models/vqvae.hpp"
 #include "vid2vox/ops/adam.hpp"
@@ -19,27 +19,6 @@
 #include "vid2vox/training/checkpoint.hpp"
 
 namespace VID2VOX {
-
-/// The buffers that a model of a given batch size computes in, in the memory of its device.
-template <class Model>
-struct ModelMemory {
-  using T = typename Model::T;
-  explicit ModelMemory(std::size_t batch)
-      : saved(Model::saved_count(batch)), scratch(Model::scratch_count(batch)) {
-    context.batch = batch;
-    context.scratch = Workspace<T>(scratch.data(), scratch.size());
-  }
-  // The workspace points into scratch, which moving keeps in place.
-  ModelMemory(ModelMemory&&) noexcept = default;
-  ModelMemory(const ModelMemory&) = delete;
-  ModelMemory& operator=(const ModelMemory&) = delete;
-  ModelMemory& operator=(ModelMemory&&) = delete;
-  ~ModelMemory() = default;
-
-  DeviceArray<typename Model::policy, T> saved;
-  DeviceArray<typename Model::policy, T> scratch;
-  Context<T> context;
-};
 
 struct TrainerOptions {
   /// Where the device can (ops::StepGraph): a step is recorded once and then repeated, instead of
@@ -258,12 +237,11 @@ class GptTrainer : public internal::TrainerBase<TheModel> {
   using typename Base::T;
   using typename Base::ThePolicy;
 
-  /// embeddings: the codebook [n_codes, embedding_dim] on the device, which must outlive the
-  /// trainer.
-  GptTrainer(std::size_t batch, std::uint64_t seed, const A* embeddings,
+  /// codebook: [n_codes, embedding_dim] on the device, which must outlive the trainer.
+  GptTrainer(std::size_t batch, std::uint64_t seed, typename Model::Codebook codebook,
              const TrainerOptions& options = {})
       : Base(batch, seed, 0, 1, options),
-        embeddings_(embeddings),
+        codebook_(codebook),
         previous_codes_(batch * Model::kTokens),
         next_codes_(batch * Model::kTokens),
         previous_(batch * Model::kCodes.size()),
@@ -311,12 +289,12 @@ class GptTrainer : public internal::TrainerBase<TheModel> {
   void forward() {
     ops::Codebook<typename Base::device>::gather(
         previous_codes_.size(), Model::kEmbedding,
-        static_cast<const std::int32_t*>(previous_codes_.data()), embeddings_, previous_.data());
-    Model::forward(memory_.context, state_.state(), embeddings_, previous_.data(),
+        static_cast<const std::int32_t*>(previous_codes_.data()), codebook_.data, previous_.data());
+    Model::forward(memory_.context, state_.state(), codebook_, previous_.data(),
                    next_codes_.data(), logits_.data(), memory_.saved.data());
   }
 
-  const A* embeddings_;
+  typename Model::Codebook codebook_;
   DeviceArray<ThePolicy, std::int32_t> previous_codes_;
   DeviceArray<ThePolicy, std::int32_t> next_codes_;
   DeviceArray<ThePolicy, T> previous_;

@@ -60,8 +60,8 @@ class Pipeline {
   Pipeline(const PipelineOptions& options, StageTimer& timer) : o_(options), timer_(timer) {
     check_runs();
     training_identity_ = {{"videos", o_.frames_identity},
-                          {"model", o_.jobs->name()},
-                          {"precision", o_.jobs->precision()},
+                          {"model", o_.preset->name()},
+                          {"precision", o_.preset->precision()},
                           {"test_runs", o_.test_runs},
                           {"batch", o_.batch},
                           {"seed", o_.seed},
@@ -85,7 +85,7 @@ class Pipeline {
   void run_stages(PipelineResult& result) {
     timer_.start("train VQ-VAE");
     result.vqvae = train(vqvae_folder(o_.out), training_identity_, o_.vqvae_steps, o_.batch,
-                         [&](const TrainingJob& job) { return o_.jobs->train_vqvae(job); });
+                         [&](const TrainingJob& job) { return o_.preset->train_vqvae(job); });
     Json gpt_identity = training_identity_;
     gpt_identity["gpt_steps"] = o_.gpt_steps;
     gpt_identity["gpt_batch"] = o_.gpt_batch;
@@ -93,7 +93,7 @@ class Pipeline {
       timer_.start("train GPT");
       result.gpt = train(
           gpt_folder(o_.out), gpt_identity, o_.gpt_steps, o_.gpt_batch,
-          [&](const TrainingJob& job) { return o_.jobs->train_gpt(job, vqvae_folder(o_.out)); });
+          [&](const TrainingJob& job) { return o_.preset->train_gpt(job, vqvae_folder(o_.out)); });
     }
     result.interrupted = result.vqvae.interrupted || result.gpt.interrupted;
     if (result.interrupted) return;
@@ -125,7 +125,7 @@ class Pipeline {
     return o_.learning_rate ? fmt::format("{}", *o_.learning_rate) : "preset";
   }
   [[nodiscard]] io::ClipOptions clip_options() const {
-    return {.frames = o_.jobs->clip().t, .stride = o_.jobs->clip().t};
+    return {.frames = o_.preset->clip().t, .stride = o_.preset->clip().t};
   }
 
   /// The test runs validate; their BOLD is never seen, and neither do their frames train.
@@ -182,10 +182,13 @@ class Pipeline {
     std::filesystem::create_directories(folder);
     std::vector<std::size_t> rows;
     for (const BoldRun& run : o_.bold) rows.push_back(run.values.shape(0));
-    const Json made_from = {
-        {"gpt", gpt_identity}, {"layer", o_.layer},           {"pooling", pooling_name(o_.pooling)},
-        {"window", o_.window}, {"stride", o_.feature_stride}, {"tr_s", o_.tr_s},
-        {"rows", rows}};
+    const Json made_from = {{"gpt", gpt_identity},
+                            {"layer", o_.layer},
+                            {"pooling", pipeline::pooling_name(o_.pooling)},
+                            {"window", o_.window},
+                            {"stride", o_.feature_stride},
+                            {"tr_s", o_.tr_s},
+                            {"rows", rows}};
     const bool done = is_done(folder, made_from);
     if (done) {
       fmt::print("{}: done before\n", folder.string());
@@ -194,13 +197,15 @@ class Pipeline {
       std::filesystem::remove(folder / "stage.json");
     }
     std::vector<pipeline::EncodingRun> runs;
+    std::unique_ptr<VideoModel> model;
     for (std::size_t run = 0; run < o_.bold.size(); ++run) {
       const auto file = folder / fmt::format("run-{:02}.npy", run + 1);
       pipeline::EncodingRun joined;
       if (done && std::filesystem::exists(file)) {
         joined.features = io::load_npy<float>(file);
       } else {
-        joined.features = extract(run);
+        if (!model) model = open_model(gpt_folder(o_.out), o_.model_options, o_.preset->name());
+        joined.features = extract(*model, run);
         io::save_npy(file, joined.features);
       }
       joined.targets = o_.bold[run].values;
@@ -212,12 +217,11 @@ class Pipeline {
     return runs;
   }
 
-  [[nodiscard]] xt::xtensor<float, 2> extract(std::size_t run) const {
-    FeatureJob job = feature_job(gpt_folder(o_.out), *o_.jobs, o_.frames, run, o_.feature_stride);
-    job.layer = o_.layer;
-    job.pooling = o_.pooling;
-    auto aligned =
-        run_features(*o_.jobs, job, o_.bold[run].values.shape(0), parse_window(o_.window, o_.tr_s));
+  [[nodiscard]] xt::xtensor<float, 2> extract(VideoModel& model, std::size_t run) const {
+    auto aligned = run_features(
+        model, pipeline::feature_clips(o_.frames, run, o_.preset->clip().t, o_.feature_stride),
+        o_.layer, o_.pooling, o_.bold[run].values.shape(0),
+        pipeline::parse_window(o_.window, o_.tr_s));
     fmt::print("{}: {}\n", o_.frames->run_name(run), encoding::describe(aligned));
     return std::move(aligned.values);
   }
@@ -270,13 +274,15 @@ void write_model_pictures(const PipelineOptions& options, std::size_t run, std::
                        loss_panel(gpt_folder(options.out) / "loss.csv", "GPT", false)},
                       2);
   const io::FrameSource& frames = *options.frames;
-  const auto length = static_cast<std::size_t>(options.jobs->clip().t);
+  const auto length = static_cast<std::size_t>(options.preset->clip().t);
   const std::size_t clips = frames.frame_count(run) / length;
   if (clips < 2) return;
   // Each clip of a moment is predicted from the true one before it.
   const std::size_t shown =
-      clips_in_a_row(options.jobs->clip().t, frames.frame_rate(), (clips - 1) * length);
+      clips_in_a_row(options.preset->clip().t, frames.frame_rate(), (clips - 1) * length);
   const std::size_t moments = std::min(count, (clips - 1) / shown);
+  const auto model =
+      open_model(gpt_folder(options.out), options.model_options, options.preset->name());
   std::vector<std::vector<std::vector<std::uint8_t>>> rows;
   for (std::size_t i = 0; i < moments; ++i) {
     const std::size_t first = (2 * i + 1) * (clips - 1 - shown) / (2 * moments);
@@ -287,9 +293,10 @@ void write_model_pictures(const PipelineOptions& options, std::size_t run, std::
     const auto truth = std::span(film).subspan(clip_bytes);
     rows.push_back({{context.begin(), context.end()},
                     {truth.begin(), truth.end()},
-                    options.jobs->predict_forced(gpt_folder(options.out), context, truth)});
+                    model->predict(context, truth)});
   }
-  write_prediction(options.out / "prediction.gif", options.jobs->clip(), frames.frame_rate(), rows);
+  write_prediction(options.out / "prediction.gif", options.preset->clip(), frames.frame_rate(),
+                   rows);
 }
 
 }  // namespace vid2vox::runtime

@@ -10,7 +10,7 @@
 
 #include "vid2vox/report/encoding_map.hpp"
 #include "vid2vox/runtime/encoding_job.hpp"
-#include "vid2vox/runtime/model_jobs.hpp"
+#include "vid2vox/runtime/preset.hpp"
 #include "vid2vox/runtime/stages.hpp"
 
 // From videos and BOLD to a map: the stages that video_to_brain_map and the demo run. Each stage
@@ -26,7 +26,8 @@ struct BoldRun {
 };
 
 struct PipelineOptions {
-  const ModelJobs* jobs = nullptr;
+  const Preset* preset = nullptr;
+  ModelOptions model_options;
   std::shared_ptr<const io::FrameSource> frames;  // one run of frames for each run of BOLD
   std::string frames_identity;                    // tells one set of videos from another
   std::vector<BoldRun> bold;
@@ -45,7 +46,7 @@ struct PipelineOptions {
   bool quiet = false;
 
   std::string layer;
-  Pooling pooling = Pooling::kTokens;
+  pipeline::Pooling pooling = pipeline::Pooling::kTokens;
   std::string window = "0:1";
   int feature_stride = 16;  // frames from the start of one clip with features to that of the next
   pipeline::EncodingOptions ridge;

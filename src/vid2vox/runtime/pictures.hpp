@@ -9,7 +9,7 @@
 
 #include "vid2vox/io/video_writer.hpp"
 #include "vid2vox/report/clips.hpp"
-#include "vid2vox/runtime/model_jobs.hpp"
+#include "vid2vox/runtime/video_model.hpp"
 
 namespace vid2vox::runtime {
 
@@ -49,21 +49,21 @@ inline std::vector<std::uint8_t> successive_clips(const io::ClipSet& clips, std:
 }
 
 /// Four moments above what the VQ-VAE makes of them, spread over the set.
-inline void write_reconstruction(const std::filesystem::path& path, const ModelJobs& jobs,
-                                 const std::filesystem::path& vqvae, const io::ClipSet& clips) {
+inline void write_reconstruction(const std::filesystem::path& path, VideoModel& model,
+                                 const io::ClipSet& clips) {
   constexpr std::size_t kMoments = 4;
   const std::size_t count = std::min(kMoments, clips.size());
   std::vector<std::vector<std::uint8_t>> moments;
   std::vector<std::vector<std::uint8_t>> rebuilt;
   for (std::size_t i = 0; i < count; ++i) {
     moments.push_back(successive_clips(clips, (2 * i + 1) * clips.size() / (2 * count)));
-    rebuilt.push_back(jobs.reconstruct(vqvae, moments.back()));
+    rebuilt.push_back(model.reconstruct(moments.back()));
   }
   std::vector<std::vector<report::ClipPanel>> rows(2);
   for (std::size_t i = 0; i < count; ++i) {
     const char* caption = i == 0 ? "clips (top), reconstructions" : "";
-    rows[0].push_back(frames_panel(caption, moments[i], jobs.clip()));
-    rows[1].push_back(frames_panel("", rebuilt[i], jobs.clip()));
+    rows[0].push_back(frames_panel(caption, moments[i], model.configuration().clip()));
+    rows[1].push_back(frames_panel("", rebuilt[i], model.configuration().clip()));
   }
   io::write_gif(path, report::side_by_side(rows), clips.source().frame_rate());
 }

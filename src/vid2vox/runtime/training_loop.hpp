@@ -15,7 +15,7 @@
 #include "vid2vox/io/safetensors.hpp"
 #include "vid2vox/runtime/csv.hpp"
 #include "vid2vox/runtime/interrupt.hpp"
-#include "vid2vox/runtime/model_jobs.hpp"
+#include "vid2vox/runtime/preset.hpp"
 #include "vid2vox/runtime/progress.hpp"
 #include "vid2vox/training/checkpoint.hpp"
 #include "vid2vox/training/schedule.hpp"
@@ -28,14 +28,14 @@ class TrainingLoop {
  public:
   /// terms: the columns of loss.csv between "loss" and "learning_rate". made_from: what else a
   /// resumed run must agree in.
-  TrainingLoop(const TrainingJob& job, const std::string& kind, const std::string& model,
+  TrainingLoop(const TrainingJob& job, const std::string& kind, const ModelConfiguration& model,
                double default_rate, std::vector<std::string> terms, const Metadata& made_from = {})
       : job_(job), terms_(std::move(terms)) {
     schedule_.maximum = job.learning_rate.value_or(default_rate);
     schedule_.minimum = std::min(job.minimum_learning_rate, schedule_.maximum);
     schedule_.period = job.t_max > 0 ? job.t_max : default_t_max(job.steps);
     identity_ = {{"kind", kind},
-                 {"model", model},
+                 {"model", model.name},
                  {"seed", std::to_string(job.seed)},
                  {"batch", std::to_string(job.batch)},
                  {"data", describe(job.training)},
@@ -43,6 +43,7 @@ class TrainingLoop {
                  {"minimum_learning_rate", fmt::format("{}", schedule_.minimum)},
                  {"t_max", std::to_string(schedule_.period)}};
     identity_.insert(made_from.begin(), made_from.end());
+    configuration_ = configuration_text(model.vqvae, model.gpt);
     std::filesystem::create_directories(job.out);
   }
 
@@ -111,7 +112,8 @@ class TrainingLoop {
   void save(TrainingState<ThePolicy>& state, const std::vector<io::NamedTensor>& tensors) const {
     Metadata metadata = identity_;
     metadata["step"] = std::to_string(state.step);
-    metadata["format"] = "pt";  // the layouts are PyTorch's
+    metadata["configuration"] = configuration_;  // see open_model
+    metadata["format"] = "pt";                   // the layouts are PyTorch's
     io::write_safetensors(job_.out / "model.safetensors", metadata, tensors);
     save_training_state(job_.out / "training.safetensors", state, identity_);
   }
@@ -212,6 +214,7 @@ class TrainingLoop {
   std::vector<std::string> terms_;
   CosineSchedule schedule_;
   Metadata identity_;
+  std::string configuration_;
   std::optional<CsvLog> log_;
   std::optional<ProgressBar> bar_;
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();

@@ -54,7 +54,7 @@ TEST_CASE("a ridge is the same with LAPACK and with Eigen") {
 
 // Run by CMakeLists.txt, with OPENBLAS_CORETYPE=Prescott.
 TEST_CASE("kernels that are older than the processor are seen", "[.old-kernels]") {
-  const char* better = lapack::better_kernels();
+  const char* better = vid2vox::linalg::lapack::better_kernels();
 #if defined(__AVX2__)
   REQUIRE(better != nullptr);
   CHECK((std::string(better) == "SkylakeX" || std::string(better) == "Haswell"));

@@ -14,7 +14,7 @@
 // and float intrinsics. nvcc compiles a kernel for the GPU; any other compiler, with
 // VID2VOX_SIMT_SHIM defined, for the shim of tests/support/simt, which runs it on the CPU.
 
-namespace VID2VOX::simt {
+namespace vid2vox::simt {
 
 using backend::cuda::Stream;
 
@@ -41,7 +41,7 @@ constexpr bool asks_for_shared(std::size_t dynamic_bytes) {
   return dynamic_bytes + kMostStaticShared > kSharedWithoutAsking;
 }
 
-}  // namespace VID2VOX::simt
+}  // namespace vid2vox::simt
 
 #if defined(VID2VOX_SIMT_SHIM)
 #include "simt/shim.hpp"

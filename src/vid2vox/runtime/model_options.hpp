@@ -5,7 +5,7 @@
 namespace vid2vox::runtime {
 
 /// Where a model computes, and with which numbers.
-struct Compute {
+struct ModelOptions {
   std::string device = "cpu";      // cpu, cuda
   std::string precision = "fp32";  // fp32, tf32, bf16, fp16; on the cpu fp32 or bf16
   std::string engine = "auto";     // matrix products on the cpu: headers, onednn, auto
