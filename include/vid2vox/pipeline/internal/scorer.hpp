@@ -29,30 +29,29 @@ namespace VID2VOX::pipeline::internal {
 /// Scores of the test rows, some targets at a time.
 class Scorer {
  public:
+  using Matrix = encoding::RowMatrix<float>;
+
   /// `result` has its names, alphas and flags as far as targets were fitted; `warn` takes a line.
   Scorer(const UsedRows& test, const EncodingOptions& options, EncodingResult& result,
          std::function<void(const std::string&)> warn);
 
   /// predicted, targets: [test rows, count], of the targets from `first` on; parts: [bands] of the
   /// same shape, the prediction of each band.
-  void score(std::size_t first, xt::xtensor<float, 2> predicted, xt::xtensor<float, 2> targets,
-             std::vector<xt::xtensor<float, 2>> parts);
+  void score(std::size_t first, Matrix predicted, Matrix targets, std::vector<Matrix> parts);
 
   /// After all targets: what needs all of them, and the counts of the summary.
   void finish();
 
  private:
-  using Array = xt::xtensor<float, 2>;
-
   void begin_stage(const char* name) const {
     if (options_.begin_stage) options_.begin_stage(name);
   }
   void check_repeats(const UsedRows& test) const;
   void plan_permutations();
-  [[nodiscard]] Array mean_of_runs(const Array& values) const;
-  void note_ceiling(std::size_t first, const Array& targets);
-  void note_flags(std::size_t first, const Array& targets);
-  void permute(std::size_t first, const Array& predicted, const Array& targets);
+  [[nodiscard]] Matrix mean_of_runs(const Matrix& values) const;
+  void note_ceiling(std::size_t first, const Matrix& targets);
+  void note_flags(std::size_t first, const Matrix& targets);
+  void permute(std::size_t first, const Matrix& predicted, const Matrix& targets);
 
   const EncodingOptions& options_;
   EncodingResult& result_;
@@ -93,7 +92,7 @@ inline Scorer::Scorer(const UsedRows& test, const EncodingOptions& options, Enco
     result.r_low = result.r_high = std::vector<double>(targets, kNaN);
   }
   if (options.keep_predictions) {
-    result.predictions = Array::from_shape({result.test_rows.size(), targets});
+    result.predictions = xt::xtensor<float, 2>::from_shape({result.test_rows.size(), targets});
     result.test_targets = result.predictions;
   }
 }
@@ -139,24 +138,25 @@ inline void Scorer::plan_permutations() {
   }
 }
 
-inline Scorer::Array Scorer::mean_of_runs(const Array& values) const {
-  const std::size_t size = lengths_[0] * values.shape(1);
-  Array mean = Array::from_shape({lengths_[0], values.shape(1)});
-  for (std::size_t i = 0; i < size; ++i) {
-    double sum = 0;
-    for (std::size_t run = 0; run < repeats_; ++run) sum += values.data()[run * size + i];
-    mean.data()[i] = static_cast<float>(sum / static_cast<double>(repeats_));
+inline Scorer::Matrix Scorer::mean_of_runs(const Matrix& values) const {
+  const Eigen::Index rows = linalg::index_of(lengths_[0]);
+  const Eigen::Index runs = linalg::index_of(repeats_);
+  Matrix mean(rows, values.cols());
+  for (Eigen::Index i = 0; i < rows; ++i) {
+    for (Eigen::Index j = 0; j < values.cols(); ++j) {
+      double sum = 0;
+      for (Eigen::Index run = 0; run < runs; ++run) sum += values(run * rows + i, j);
+      mean(i, j) = static_cast<float>(sum / static_cast<double>(repeats_));
+    }
   }
   return mean;
 }
 
-inline void Scorer::note_ceiling(std::size_t first, const Array& targets) {
-  std::vector<Array> repeats;
-  const std::size_t size = lengths_[0] * targets.shape(1);
+inline void Scorer::note_ceiling(std::size_t first, const Matrix& targets) {
+  std::vector<Matrix> repeats;
+  const Eigen::Index rows = linalg::index_of(lengths_[0]);
   for (std::size_t run = 0; run < repeats_; ++run) {
-    repeats.push_back(Array::from_shape({lengths_[0], targets.shape(1)}));
-    const float* from = targets.data() + run * size;
-    std::copy(from, from + size, repeats.back().data());
+    repeats.emplace_back(targets.middleRows(linalg::index_of(run) * rows, rows));
   }
   constexpr std::size_t kSplits = 20;
   const auto ceiling =
@@ -165,77 +165,71 @@ inline void Scorer::note_ceiling(std::size_t first, const Array& targets) {
 }
 
 /// Where there is no r, why.
-inline void Scorer::note_flags(std::size_t first, const Array& targets) {
-  for (std::size_t j = 0; j < targets.shape(1); ++j) {
-    std::string& flag = result_.flag[first + j];
-    if (flag != "ok" || !std::isnan(result_.r[first + j])) continue;
-    bool finite = true;
-    bool constant = true;
-    for (std::size_t i = 0; i < targets.shape(0); ++i) {
-      finite = finite && std::isfinite(targets(i, j));
-      constant = constant && targets(i, j) == targets(0, j);
-    }
+inline void Scorer::note_flags(std::size_t first, const Matrix& targets) {
+  for (Eigen::Index j = 0; j < targets.cols(); ++j) {
+    const std::size_t place = first + static_cast<std::size_t>(j);
+    std::string& flag = result_.flag[place];
+    if (flag != "ok" || !std::isnan(result_.r[place])) continue;
+    const bool finite = targets.col(j).allFinite();
+    const bool constant = (targets.col(j).array() == targets(0, j)).all();
     flag = !finite ? "nan" : constant ? "constant_in_test" : "constant_prediction";
   }
 }
 
-inline void Scorer::permute(std::size_t first, const Array& predicted, const Array& targets) {
+inline void Scorer::permute(std::size_t first, const Matrix& predicted, const Matrix& targets) {
   std::visit(
       [&](const auto& plan) {
         if constexpr (!std::is_same_v<std::decay_t<decltype(plan)>, std::monostate>) {
-          put(encoding::permutation_p_values(predicted, targets, lengths_, plan), first, result_.p);
+          put(encoding::permutation_p_values<float>(predicted, targets, lengths_, plan), first,
+              result_.p);
           if (observed_.empty()) return;
-          put(encoding::raise_maxima(predicted, targets, lengths_, plan, maxima_), first,
+          put(encoding::raise_maxima<float>(predicted, targets, lengths_, plan, maxima_), first,
               observed_);
         }
       },
       plan_);
-  for (std::size_t j = first; j < first + targets.shape(1); ++j) {
+  for (std::size_t j = first; j < first + static_cast<std::size_t>(targets.cols()); ++j) {
     if (std::isnan(result_.r[j])) result_.p[j] = kNaN;
   }
 }
 
-inline void Scorer::score(std::size_t first, Array predicted, Array targets,
-                          std::vector<Array> parts) {
+inline void Scorer::score(std::size_t first, Matrix predicted, Matrix targets,
+                          std::vector<Matrix> parts) {
   begin_stage("score");
   if (repeats_ > 1) {
     note_ceiling(first, targets);
     predicted = mean_of_runs(predicted);
     targets = mean_of_runs(targets);
-    for (Array& part : parts) part = mean_of_runs(part);
+    for (Matrix& part : parts) part = mean_of_runs(part);
   }
-  const encoding::Scores scores = encoding::score(predicted, targets);
+  const encoding::Scores scores = encoding::score<float>(predicted, targets);
   put(scores.r, first, result_.r);
   put(scores.r2, first, result_.r2);
   note_flags(first, targets);
   if (!parts.empty()) {
-    std::vector<encoding::RowMatrix<float>> spaces;
-    for (Array& part : parts) spaces.emplace_back(encoding::as_matrix(part));
-    const auto shares = encoding::split_r2<float>(spaces, encoding::as_matrix(targets));
-    for (std::size_t j = 0; j < targets.shape(1); ++j) {
-      if (std::isnan(result_.r2[first + j])) continue;
+    const auto shares = encoding::split_r2<float>(parts, targets);
+    for (Eigen::Index j = 0; j < targets.cols(); ++j) {
+      const std::size_t place = first + static_cast<std::size_t>(j);
+      if (std::isnan(result_.r2[place])) continue;
       for (std::size_t k = 0; k < parts.size(); ++k) {
-        result_.bands[k].r2[first + j] = shares(linalg::index_of(k), linalg::index_of(j));
+        result_.bands[k].r2[place] = shares(linalg::index_of(k), j);
       }
     }
   }
   if (!result_.r_low.empty()) {
     constexpr double kConfidence = 0.95;
-    const auto intervals =
-        encoding::bootstrap_runs(predicted, targets, lengths_, kConfidence, options_.bootstrap,
-                                 {options_.seed, 0, stream_of("bootstrap of runs")});
+    const auto intervals = encoding::bootstrap_runs<float>(
+        predicted, targets, lengths_, kConfidence, options_.bootstrap,
+        {options_.seed, 0, stream_of("bootstrap of runs")});
     put(intervals.low, first, result_.r_low);
     put(intervals.high, first, result_.r_high);
   }
   begin_stage("permutations");
   permute(first, predicted, targets);
   if (!options_.keep_predictions) return;
-  const auto column = linalg::index_of(first);
-  const auto count = linalg::index_of(targets.shape(1));
-  encoding::as_matrix(result_.predictions).middleCols(column, count) =
-      encoding::as_matrix(predicted);
-  encoding::as_matrix(result_.test_targets).middleCols(column, count) =
-      encoding::as_matrix(targets);
+  const Eigen::Index column = linalg::index_of(first);
+  encoding::as_matrix(result_.predictions).middleCols(column, targets.cols()) = predicted;
+  encoding::as_matrix(result_.test_targets).middleCols(column, targets.cols()) = targets;
 }
 
 inline void Scorer::finish() {

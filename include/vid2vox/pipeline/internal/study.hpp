@@ -73,7 +73,7 @@ class EncodingStudy {
 
  private:
   using Array = xt::xtensor<float, 2>;
-  using Values = xt::xtensor<T, 2>;
+  using Matrix = encoding::RowMatrix<float>;
   static constexpr double kMega = 1e6;
   static constexpr std::size_t kScored = 4096;  // targets that are predicted and scored at a time
 
@@ -282,7 +282,7 @@ class EncodingStudy {
     const encoding::RowMatrix<T> prepared = model.prepare(x_test_);
     score(first, count, scorer, [&](Eigen::Index at, encoding::MutableRef<T> predicted) {
       model.predict_some(prepared, at, predicted);
-      return std::vector<Array>();
+      return std::vector<Matrix>();
     });
     keep_weights(first, count,
                  [&](Eigen::Index at, Eigen::Index width) { return model.weights(at, width); });
@@ -310,19 +310,17 @@ class EncodingStudy {
       }
     }
     begin_stage("predict");
-    score(
-        first, model.flags.size(), scorer, [&](Eigen::Index at, encoding::MutableRef<T> predicted) {
-          std::vector<Array> parts;
-          predicted.rowwise() = model.intercept.segment(at, predicted.cols());
-          for (std::size_t k = 0; k < design_.sizes.size(); ++k) {
-            const auto part = model.predict_space(x_test_, k, at, predicted.cols());
-            predicted += part;
-            parts.push_back(
-                Array::from_shape({test_.rows.size(), static_cast<std::size_t>(predicted.cols())}));
-            encoding::as_matrix(parts.back()) = part.template cast<float>();
-          }
-          return parts;
-        });
+    score(first, model.flags.size(), scorer,
+          [&](Eigen::Index at, encoding::MutableRef<T> predicted) {
+            std::vector<Matrix> parts;
+            predicted.rowwise() = model.intercept.segment(at, predicted.cols());
+            for (std::size_t k = 0; k < design_.sizes.size(); ++k) {
+              const auto part = model.predict_space(x_test_, k, at, predicted.cols());
+              predicted += part;
+              parts.emplace_back(part.template cast<float>());
+            }
+            return parts;
+          });
     keep_weights(first, model.flags.size(), [&](Eigen::Index at, Eigen::Index width) {
       return encoding::RowMatrix<T>(model.coefficients.middleCols(at, width));
     });
@@ -336,14 +334,15 @@ class EncodingStudy {
       check("scores");
       begin_stage("predict");
       const std::size_t width = std::min(kScored, count - at);
-      Values predicted = Values::from_shape({test_.rows.size(), width});
-      std::vector<Array> parts = predict(linalg::index_of(at), encoding::as_matrix(predicted));
-      Array targets = Array::from_shape({test_.rows.size(), width});
-      read_targets<float>(test_, first + at, encoding::as_matrix(targets));
+      encoding::RowMatrix<T> predicted(x_test_.rows(), linalg::index_of(width));
+      std::vector<Matrix> parts = predict(linalg::index_of(at), predicted);
+      Matrix targets(x_test_.rows(), linalg::index_of(width));
+      read_targets<float>(test_, first + at, targets);
       if constexpr (std::is_same_v<T, float>) {
         scorer.score(first + at, std::move(predicted), std::move(targets), std::move(parts));
       } else {
-        scorer.score(first + at, Array(predicted), std::move(targets), std::move(parts));
+        scorer.score(first + at, predicted.template cast<float>(), std::move(targets),
+                     std::move(parts));
       }
     }
   }
