@@ -94,7 +94,8 @@ namespace internal {
 
 /// Regressors made orthonormal over the given rows: Gram-Schmidt, twice for each column (Giraud et
 /// al. 2005: twice is enough). Columns that add nothing are left out.
-inline Eigen::MatrixXd orthonormal_regressors(const std::vector<std::vector<double>>& columns,
+template <class = void>  // instantiated only where it is called
+Eigen::MatrixXd orthonormal_regressors(const std::vector<std::vector<double>>& columns,
                                               const std::vector<std::size_t>& rows) {
   constexpr double kNegligible = 1e-7;  // of a column's own length
   const auto n = static_cast<Eigen::Index>(rows.size());
@@ -141,7 +142,8 @@ inline std::vector<std::vector<double>> regressor_columns(
 
 /// Takes the basis out of the given rows of values, in place, and z-scores what remains if asked.
 /// Returns for each column whether the basis explained all of it; it is 0 then.
-inline std::vector<char> take_residuals(xt::xtensor<float, 2>& values,
+template <class = void>  // instantiated only where it is called
+std::vector<char> take_residuals(xt::xtensor<float, 2>& values,
                                         const std::vector<std::size_t>& rows,
                                         const Eigen::MatrixXd& basis, bool zscore) {
   constexpr double kNothing = 1e-6;  // of the deviation before: float data's rounding
@@ -187,7 +189,8 @@ inline std::vector<char> take_residuals(xt::xtensor<float, 2>& values,
 /// become NaN, constant ones and those of which nothing is left become 0. All are reported. Throws
 /// Error for confounds of another length or with values that are no numbers, and if the regressors
 /// leave no degree of freedom.
-inline CleanReport clean_run(xt::xtensor<float, 2>& values,
+template <class = void>  // instantiated only where it is called
+CleanReport clean_run(xt::xtensor<float, 2>& values,
                              const std::vector<std::vector<double>>& confounds,
                              const CleanOptions& options, const std::string& where) {
   const std::size_t n = values.shape(0);

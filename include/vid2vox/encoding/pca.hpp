@@ -88,7 +88,8 @@ struct CenteredRows {
 
 /// Replaces the columns of a [m, l], l <= m, by an orthonormal basis of them; returns R [l, l] with
 /// a = Q R.
-inline RowMatrix<double> orthonormalize(RowMatrix<double>& a) {
+template <class = void>  // instantiated only where it is called
+RowMatrix<double> orthonormalize(RowMatrix<double>& a) {
   const Eigen::HouseholderQR<Eigen::MatrixXd> qr(a);
   const Eigen::Index width = a.cols();
   RowMatrix<double> r = qr.matrixQR().topRows(width).template triangularView<Eigen::Upper>();

@@ -110,8 +110,9 @@ class SafetensorsFile {
  public:
   /// Throws Error naming the file and the tensor if the header is malformed, or if the tensors do
   /// not cover the data section exactly once.
+  template <class Json = nlohmann::ordered_json>  // compiled only where a file is opened
   explicit SafetensorsFile(const std::filesystem::path& path) : file_(path) {
-    parse_header(read_header());
+    parse_header<Json>(read_header());
     check_coverage();
   }
 
@@ -152,7 +153,6 @@ class SafetensorsFile {
   }
 
  private:
-  using Json = nlohmann::ordered_json;
   static constexpr std::uint64_t kPrefix = 8;                    // header length, u64
   static constexpr std::uint64_t kLargestHeader = 100000000;     // the format's own limit
   static constexpr std::string_view kMetadata = "__metadata__";  // the format's reserved name
@@ -183,10 +183,11 @@ class SafetensorsFile {
     return header;
   }
 
+  template <class Json>
   void parse_header(const std::string& text) {
     // The document object keeps one of several equal keys without a word, so watch them go by.
     std::vector<std::set<std::string>> keys;
-    const auto watch = [&](int /*depth*/, Json::parse_event_t event, Json& value) {
+    const auto watch = [&](int /*depth*/, typename Json::parse_event_t event, Json& value) {
       if (event == Json::parse_event_t::object_start) keys.emplace_back();
       if (event == Json::parse_event_t::object_end) keys.pop_back();
       if (event == Json::parse_event_t::key &&
@@ -198,7 +199,7 @@ class SafetensorsFile {
     Json header;
     try {
       header = Json::parse(text, watch);
-    } catch (const Json::exception& failure) {
+    } catch (const typename Json::exception& failure) {
       fail(std::string("the header is not JSON: ") + failure.what(), file_.name());
     }
     if (!header.is_object()) fail("the header is not a JSON object", file_.name());
@@ -216,14 +217,16 @@ class SafetensorsFile {
     for (std::size_t i = 0; i < tensors_.size(); ++i) index_[tensors_[i].name] = i;
   }
 
+  template <class Json>
   void parse_metadata(const Json& value) {
     if (!value.is_object()) fail("__metadata__ is not an object", file_.name());
     for (const auto& [key, text] : value.items()) {
       if (!text.is_string()) fail("__metadata__ '" + key + "' is not a string", file_.name());
-      metadata_[key] = text.get<std::string>();
+      metadata_[key] = text.template get<std::string>();
     }
   }
 
+  template <class Json>
   [[nodiscard]] TensorRecord parse_tensor(const std::string& tensor, const Json& value) const {
     const std::string where = place(tensor);
     if (!value.is_object()) fail("its header entry is not an object", where);
@@ -261,9 +264,10 @@ class SafetensorsFile {
     return result;
   }
 
+  template <class Json>
   [[nodiscard]] DataType parse_type(const Json& value, const std::string& where) const {
     if (!value.is_string()) fail("dtype is not a string", where);
-    const auto text = value.get<std::string>();
+    const auto text = value.template get<std::string>();
     const auto* const found =
         std::find_if(internal::kDataTypes.begin(), internal::kDataTypes.end(),
                      [&](const internal::DataTypeRow& row) { return row.name == text; });
@@ -271,6 +275,7 @@ class SafetensorsFile {
     return found->type;
   }
 
+  template <class Json>
   [[nodiscard]] std::vector<std::uint64_t> parse_integers(const Json& value,
                                                           const std::string& field,
                                                           const std::string& where) const {
@@ -281,7 +286,7 @@ class SafetensorsFile {
       if (!item.is_number_unsigned()) {
         fail(field + " holds " + item.dump() + ", which is no number from 0 to 2^64-1", where);
       }
-      result.push_back(item.get<std::uint64_t>());
+      result.push_back(item.template get<std::uint64_t>());
     }
     return result;
   }
@@ -348,11 +353,12 @@ struct NamedTensor {
 /// Writes a safetensors file: tensors in the given order, the header padded with spaces so that the
 /// data begin at a multiple of 8. The file appears under its name only when complete. Throws Error
 /// if a name is repeated or reserved, if a shape does not fit its values, or if writing fails.
-inline void write_safetensors(const std::filesystem::path& path,
-                              const std::map<std::string, std::string>& metadata,
-                              const std::vector<NamedTensor>& tensors) {
+template <class Json = nlohmann::ordered_json>  // compiled only where it is called
+void write_safetensors(const std::filesystem::path& path,
+                       const std::map<std::string, std::string>& metadata,
+                       const std::vector<NamedTensor>& tensors) {
   constexpr std::size_t kAlignment = 8;
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  Json header = Json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::uint64_t offset = 0;
   std::set<std::string> names;
@@ -384,7 +390,7 @@ inline void write_safetensors(const std::filesystem::path& path,
   std::string text;
   try {
     text = header.dump();
-  } catch (const nlohmann::json::exception& failure) {
+  } catch (const typename Json::exception& failure) {
     throw Error(std::string("names or metadata are not UTF-8: ") + failure.what(), path.string(),
                 "use UTF-8 text");
   }

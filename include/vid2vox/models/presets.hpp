@@ -77,28 +77,4 @@ using VqvaeOf = Vqvae<Preset::kVqvae, ThePolicy>;
 template <class Preset, class ThePolicy>
 using GptOf = Gpt<Preset::kGpt, ThePolicy>;
 
-namespace internal {
-using Float = Policy<fp32, cpu>;
-using StudyVqvae = VqvaeOf<Study, Float>;
-using StudyGpt = GptOf<Study, Float>;
-// The counts of the study's tables (a) and (b).
-static_assert(StudyVqvae::Encoder::parameter_count == 18'660'240);
-static_assert(StudyVqvae::Decoder::parameter_count == 17'104'563);
-static_assert(StudyVqvae::PreVq::parameter_count == 30'848);
-static_assert(StudyVqvae::PostVq::parameter_count == 30'960);
-static_assert(StudyVqvae::Book::parameter_count == 0);
-static_assert(StudyVqvae::parameter_count == 35'826'611);
-static_assert(StudyGpt::Resnet::parameter_count == 2'416'800);
-static_assert(StudyGpt::FcIn::parameter_count == 73'728);
-static_assert(StudyGpt::kAttentionStackCount == 37'241'664);
-static_assert(StudyGpt::FcOut::parameter_count == 589'824);
-static_assert(StudyGpt::MemoryPosition::parameter_count == 1'600);
-static_assert(StudyGpt::FinalNorm::parameter_count == 1'152);
-static_assert(StudyGpt::parameter_count == 40'324'768);
-static_assert(StudyVqvae::parameter_count + StudyGpt::parameter_count == 76'151'379);
-// Table (c).
-static_assert(VqvaeOf<VideoGpt, Float>::parameter_count == 21'141'619);
-static_assert(GptOf<VideoGpt, Float>::parameter_count == 41'852'832);
-}  // namespace internal
-
 }  // namespace VID2VOX::presets

@@ -23,7 +23,8 @@ struct AlphaBasis {
   }
 };
 
-inline AlphaBasis whole_basis(std::size_t alphas) {
+template <class = void>  // instantiated only where it is called
+AlphaBasis whole_basis(std::size_t alphas) {
   AlphaBasis basis{std::vector<std::size_t>(alphas), {}};
   for (std::size_t i = 0; i < alphas; ++i) basis.chosen[i] = i;
   basis.weights =
@@ -70,7 +71,8 @@ struct PivotedColumns {
 /// eigenvalues: those of the Gram matrix, or points of the interval that holds them; alphas:
 /// ascending. The rest of each function is at most `tolerance` of it, in the norm that weights an
 /// eigenvalue by sqrt(s): what a training direction can contribute.
-inline AlphaBasis compress_alphas(const Eigen::VectorXd& eigenvalues,
+template <class = void>  // instantiated only where it is called
+AlphaBasis compress_alphas(const Eigen::VectorXd& eigenvalues,
                                   const std::vector<double>& alphas, double tolerance) {
   const Eigen::Index count = internal::index_of(alphas.size());
   Eigen::MatrixXd functions(eigenvalues.size(), count);
@@ -106,7 +108,8 @@ inline AlphaBasis compress_alphas(const Eigen::VectorXd& eigenvalues,
 }
 
 /// Points of [low, high], equal steps of the logarithm, for spectra known by their bounds only.
-inline Eigen::VectorXd spectrum_points(double low, double high) {
+template <class = void>  // instantiated only where it is called
+Eigen::VectorXd spectrum_points(double low, double high) {
   constexpr Eigen::Index kPoints = 200;
   constexpr double kLowest = 1e-14;  // of the highest: below, an eigenvalue is rounding
   const double from = std::log(std::max(low, kLowest * high));

@@ -210,7 +210,8 @@ double largest_eigenvalue(Eigen::Index size, const Map& map) {
   }
   return value;
 }
-inline double largest_eigenvalue(const RowMatrix<double>& symmetric) {
+template <class = void>  // instantiated only where it is called
+double largest_eigenvalue(const RowMatrix<double>& symmetric) {
   return largest_eigenvalue(
       symmetric.rows(), [&](const Eigen::VectorXd& v) { return Eigen::VectorXd(symmetric * v); });
 }

@@ -50,7 +50,8 @@ void triangular_product(const MatrixRef<T>& r, const MatrixRef<T>& v, MutableRef
 }
 
 /// The Gram matrix of the left-out rows around the mean of the training rows.
-inline void recenter(RowMatrix<double>& gram, const Eigen::RowVectorXd& sum,
+template <class = void>  // instantiated only where it is called
+void recenter(RowMatrix<double>& gram, const Eigen::RowVectorXd& sum,
                      const Eigen::RowVectorXd& mean, double rows) {
   for (Eigen::Index i = 0; i < gram.rows(); ++i) {
     gram.row(i) += (rows * mean[i] - sum[i]) * mean - mean[i] * sum;
@@ -79,7 +80,8 @@ RowMatrix<double> training_gram(const RidgeFeatures<T>& features, const RowMatri
 /// With the smallest alpha of the grid, what a rounding of X'Y does to a prediction: the largest of
 /// g_i / (s_i + alpha), g_i the size of the left-out rows along direction i, times the largest
 /// size of a direction in training. Products in T are good where that times T's rounding is small.
-inline double rounding_amplification(const Eigen::VectorXd& values, const Eigen::VectorXd& squares,
+template <class = void>  // instantiated only where it is called
+double rounding_amplification(const Eigen::VectorXd& values, const Eigen::VectorXd& squares,
                                      double alpha) {
   double largest = 0;
   for (Eigen::Index i = 0; i < values.size(); ++i) {

@@ -37,7 +37,8 @@ void inverse_kernel(const RowMatrix<Number>& kernel, double alpha, bool intercep
 /// Bounds of the eigenvalues that training rows can have, from XX' and the inverse at the smallest
 /// alpha: those of a part of the rows lie between those of the whole (Cauchy). The power method
 /// gives bounds from inside, hence the factors.
-inline Eigen::VectorXd kernel_spectrum(const RowMatrix<double>& kernel,
+template <class = void>  // instantiated only where it is called
+Eigen::VectorXd kernel_spectrum(const RowMatrix<double>& kernel,
                                        const RowMatrix<double>& inverse, double alpha) {
   constexpr double kMargin = 2;
   const double high = largest_eigenvalue(kernel);

@@ -100,7 +100,8 @@ struct AlphaMoments {
   double square = 0;
 };
 
-inline AlphaMoments alpha_moments(const FoldMoments& m, const AlphaBasis& basis, Eigen::Index alpha,
+template <class = void>  // instantiated only where it is called
+AlphaMoments alpha_moments(const FoldMoments& m, const AlphaBasis& basis, Eigen::Index alpha,
                                   Eigen::Index target) {
   if (basis.whole()) {
     return {m.sum(alpha, target), m.cross(alpha, target), m.products(alpha, target)};
@@ -120,7 +121,8 @@ inline AlphaMoments alpha_moments(const FoldMoments& m, const AlphaBasis& basis,
 }
 
 /// The score of one alpha and target from a fold that counts.
-inline double fold_score(const FoldMoments& m, const AlphaMoments& p, FoldScore kind,
+template <class = void>  // instantiated only where it is called
+double fold_score(const FoldMoments& m, const AlphaMoments& p, FoldScore kind,
                          Eigen::Index target) {
   const double error = std::max(0.0, m.y(1, target) - 2 * p.cross + p.square);
   const double total = m.y(2, target);
@@ -138,7 +140,8 @@ inline double fold_score(const FoldMoments& m, const AlphaMoments& p, FoldScore 
 
 /// Adds a fold's scores to `scores` [alphas, b], for the targets that count there. If the basis is
 /// whole, `scores` may be the rows of a part of the grid, whose moments these are.
-inline void add_fold_scores(const FoldMoments& m, const AlphaBasis& basis, FoldScore kind,
+template <class = void>  // instantiated only where it is called
+void add_fold_scores(const FoldMoments& m, const AlphaBasis& basis, FoldScore kind,
                             Eigen::Ref<RowMatrix<double>, 0, Eigen::OuterStride<>> scores) {
   for (Eigen::Index j = 0; j < scores.cols(); ++j) {
     if (!fold_counts(m, kind, j)) continue;
