@@ -40,7 +40,7 @@ inline std::vector<std::size_t> training_rows(const EncodingData& data) {
 inline xt::xtensor<float, 2> reduce(const xt::xtensor<float, 2>& values, const std::string& band,
                                     const std::vector<std::size_t>& train,
                                     const EncodingOptions& options, std::vector<PcaSummary>& note) {
-  const std::vector<char> complete = encoding::complete_rows(values);
+  const std::vector<char> complete = encoding::complete_rows<float>(encoding::as_matrix(values));
   std::vector<std::size_t> rows;
   for (const std::size_t row : train) {
     if (complete[row] != 0) rows.push_back(row);
@@ -78,11 +78,13 @@ inline Design make_design(EncodingData& data, const EncodingOptions& options) {
   data.features = Array::from_shape({0, 0});
   const std::vector<std::size_t> train = training_rows(data);
   if (options.high_pass_s > 0) {
-    encoding::high_pass_runs(features, data.run_lengths, options.tr_s, options.high_pass_s);
+    encoding::high_pass_runs<float>(encoding::as_matrix(features), data.run_lengths, options.tr_s,
+                                    options.high_pass_s);
   }
   if (options.features != encoding::Standardization::kNone) {
-    encoding::apply_standardizer(encoding::learn_standardizer(features, train, options.features),
-                                 features);
+    const auto learned =
+        encoding::learn_standardizer<float>(encoding::as_matrix(features), train, options.features);
+    encoding::apply_standardizer<float>(learned, encoding::as_matrix(features));
   }
   const bool several = data.bands.size() > 1;
   const std::vector<FeatureSpace> bands =

@@ -97,7 +97,8 @@ class EncodingStudy {
     check_segments(data_);
     prepare_targets();
     design_ = make_design(data_, options_);
-    const std::vector<char> complete = encoding::complete_rows(design_.x);
+    const std::vector<char> complete =
+        encoding::complete_rows<float>(encoding::as_matrix(design_.x));
     const std::vector<char> measured = measured_rows(runs_);
     train_ = used_rows(data_, false, complete, measured);
     test_ = used_rows(data_, true, complete, measured);
@@ -121,8 +122,8 @@ class EncodingStudy {
   void prepare_targets() {
     if (data_.stored.empty()) {
       if (options_.high_pass_s > 0) {
-        encoding::high_pass_runs(data_.targets, data_.run_lengths, options_.tr_s,
-                                 options_.high_pass_s);
+        encoding::high_pass_runs<float>(encoding::as_matrix(data_.targets), data_.run_lengths,
+                                        options_.tr_s, options_.high_pass_s);
       }
       std::size_t row = 0;
       for (const std::size_t length : data_.run_lengths) {
@@ -152,11 +153,10 @@ class EncodingStudy {
     constexpr Eigen::Index kPiece = 256;  // targets held once more
     for (Eigen::Index first = 0; first < out.cols(); first += kPiece) {
       const Eigen::Index count = std::min(kPiece, out.cols() - first);
-      Array piece = Array::from_shape({used.rows.size(), static_cast<std::size_t>(count)});
-      read_rows(runs_, used.rows, column + static_cast<std::size_t>(first),
-                encoding::as_matrix(piece));
-      if (options_.zscore_targets) encoding::zscore_runs(piece, used.lengths);
-      out.middleCols(first, count) = encoding::as_matrix(piece).template cast<Out>();
+      Matrix piece(out.rows(), count);
+      read_rows(runs_, used.rows, column + static_cast<std::size_t>(first), piece);
+      if (options_.zscore_targets) encoding::zscore_runs<float>(piece, used.lengths);
+      out.middleCols(first, count) = piece.template cast<Out>();
     }
   }
 
