@@ -4,13 +4,11 @@
 // VID2VOX_BENCH_MEMORY=BYTES targets are read from y.npy in batches, within so much memory.
 
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -19,10 +17,12 @@
 
 #include "support/case.hpp"
 #include "vid2vox/core/parallel.hpp"
+#include "vid2vox/core/process_memory.hpp"
 #include "vid2vox/encoding/ridge/ridge.hpp"
 #include "vid2vox/io/npy.hpp"
 #include "vid2vox/linalg/engine.hpp"
-#include "vid2vox/runtime/ridge_targets.hpp"
+#include "vid2vox/runtime/npy_targets.hpp"
+#include "vid2vox/runtime/return_freed_memory.hpp"
 #ifdef VID2VOX_BENCH_LAPACK
 #include "programs/blas_kernels.hpp"
 #include "vid2vox/linalg/lapack.hpp"
@@ -43,7 +43,7 @@ encoding::RowMatrix<float> load(const fs::path& path) {
   const auto file = runtime::npy_targets(path.string());
   encoding::RowMatrix<float> matrix(static_cast<Eigen::Index>(file.rows),
                                     static_cast<Eigen::Index>(file.columns));
-  runtime::whole_run(file).read(0, matrix);
+  pipeline::whole_run(file).read(0, matrix);
   return matrix;
 }
 
@@ -62,15 +62,6 @@ double peak_bytes() {
   getrusage(RUSAGE_SELF, &usage);
   constexpr double kKibi = 1024;
   return kKibi * static_cast<double>(usage.ru_maxrss);
-}
-
-/// Memory that the process holds now.
-double resident_bytes() {
-  std::ifstream status("/proc/self/statm");
-  double pages = 0;
-  double resident = 0;
-  status >> pages >> resident;
-  return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
 
 int run(int argc, char** argv) {
@@ -93,7 +84,7 @@ int run(int argc, char** argv) {
   encoding::TargetSource<float> targets;
   if (folder != nullptr) {
     data.x = load(fs::path(folder) / "x.npy");
-    targets = runtime::whole_run(runtime::npy_targets((fs::path(folder) / "y.npy").string()));
+    targets = pipeline::whole_run(runtime::npy_targets((fs::path(folder) / "y.npy").string()));
     if (memory == nullptr) data.y = load(fs::path(folder) / "y.npy");
   } else {
     data = {draw(std::stol(argv[1]), std::stol(argv[2]), "x"),
@@ -106,7 +97,7 @@ int run(int argc, char** argv) {
   options.alphas = encoding::parse_alphas("1:1e5:10");
   options.score = encoding::FoldScore::kNegativeMse;
   options.intercept = false;
-  const double before = resident_bytes();
+  const auto before = static_cast<double>(resident_bytes());
   if (memory != nullptr) options.memory = std::stod(memory) - before;
   const auto start = std::chrono::steady_clock::now();
   const auto model = encoding::fit_ridge_in_place<float>(std::move(data.x), targets, runs, options);

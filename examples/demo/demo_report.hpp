@@ -14,8 +14,8 @@ namespace vid2vox::demo {
 struct DemoResult {
   std::vector<Parcel> parcels;
   runtime::PipelineResult pipeline;
-  runtime::RidgeJobResult pixels{};     // baseline
-  runtime::RidgeJobResult untrained{};  // baseline
+  vid2vox::pipeline::EncodingResult pixels{};     // baseline
+  vid2vox::pipeline::EncodingResult untrained{};  // baseline
 };
 
 /// The parcels' places and drivers, for runtime::write_map.

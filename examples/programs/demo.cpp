@@ -9,7 +9,7 @@
 #include "demo/demo_report.hpp"
 #include "programs/model_options.hpp"
 #include "programs/run_main.hpp"
-#include "vid2vox/encoding/ridge/ridge.hpp"
+#include "vid2vox/encoding/ridge/options.hpp"
 #include "vid2vox/io/npy.hpp"
 
 namespace {
@@ -64,13 +64,13 @@ void play_and_simulate(const Arguments& a, PipelineOptions& p, StageTimer& timer
 }
 
 /// The mean picture of each clip at 8 x 8 pixels instead of the network's activations.
-RidgeJobResult score_pixels(const PipelineOptions& p, StageTimer& timer) {
+pipeline::EncodingResult score_pixels(const PipelineOptions& p, StageTimer& timer) {
   constexpr std::size_t kSide = 8;
   constexpr std::size_t kColors = 3;
   const auto size = static_cast<std::size_t>(p.frames->height());
   const std::size_t block = size / kSide;
   const io::ClipOptions clip{.frames = p.preset->clip().t, .stride = p.feature_stride};
-  std::vector<RidgeRun> runs;
+  std::vector<pipeline::EncodingRun> runs;
   for (std::size_t run = 0; run < p.bold.size(); ++run) {
     const io::ClipSet clips(p.frames, clip, std::vector<std::size_t>{run});
     encoding::WindowAverage average(p.bold[run].values.shape(0), kSide * kSide * kColors,
@@ -91,16 +91,17 @@ RidgeJobResult score_pixels(const PipelineOptions& p, StageTimer& timer) {
                     .features_name = fmt::format("pixels of run {}", run + 1),
                     .targets_name = p.bold[run].name});
   }
-  RidgeJobOptions ridge = p.ridge;
+  pipeline::EncodingOptions ridge = p.ridge;
   ridge.permutations = 0;
   StageTimer inner;  // one stage of the demo, whatever the job's own are
   timer.start("baseline: pixels");
-  return run_ridge_job(join_runs(std::move(runs), p.test_runs, p.target_names), ridge, inner);
+  return run_encoding_job(pipeline::join_runs(std::move(runs), p.test_runs, p.target_names), ridge,
+                          inner);
 }
 
 /// The same networks with their initial weights. Some steps at learning rate 0 let the codebook
 /// and the batch norms adapt to the video, without which they would give constants.
-RidgeJobResult score_untrained(PipelineOptions p, StageTimer& timer) {
+pipeline::EncodingResult score_untrained(PipelineOptions p, StageTimer& timer) {
   constexpr std::uint64_t kAdaptSteps = 80;  // running statistics forget their start: 0.9^80 = 2e-4
   p.out /= "untrained";
   p.learning_rate = 0.0;

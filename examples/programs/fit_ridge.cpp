@@ -13,11 +13,13 @@
 #include <xtensor/xview.hpp>
 
 #include "programs/run_main.hpp"
-#include "vid2vox/encoding/ridge/ridge.hpp"
+#include "vid2vox/encoding/ridge/options.hpp"
 #include "vid2vox/io/time_series.hpp"
 #include "vid2vox/linalg/engine.hpp"
+#include "vid2vox/runtime/encoding_job.hpp"
 #include "vid2vox/runtime/hdf5_targets.hpp"
-#include "vid2vox/runtime/ridge_job.hpp"
+#include "vid2vox/runtime/npy_targets.hpp"
+#include "vid2vox/runtime/return_freed_memory.hpp"
 #ifdef VID2VOX_RUNTIME_HAS_LAPACK
 #include "programs/blas_kernels.hpp"
 #include "vid2vox/linalg/lapack.hpp"
@@ -55,7 +57,7 @@ struct Arguments {
   bool no_intercept = false;
   bool delays_given = false;
   bool truncate = false;
-  RidgeJobOptions job;
+  pipeline::EncodingOptions job;
 };
 
 void add_data_options(CLI::App& app, Arguments& a) {
@@ -185,7 +187,7 @@ void add_test_options(CLI::App& app, Arguments& a) {
                "Also write weights.npy [features x delays, targets]");
 }
 
-RidgeSegment parse_range(const std::string& text, bool test) {
+pipeline::EncodingSegment parse_range(const std::string& text, bool test) {
   const std::size_t colon = text.find(':');
   const auto number = [&](std::string_view digits) {
     std::size_t value = 0;
@@ -282,11 +284,11 @@ std::size_t count_runs(const Arguments& a) {
 
 /// Features of one run: those of all bands side by side. Notes the bands' columns.
 xt::xtensor<float, 2> load_features(const Arguments& a, std::size_t run,
-                                    std::vector<FeatureBand>& bands) {
+                                    std::vector<pipeline::FeatureSpace>& bands) {
   if (a.bands.empty()) return std::move(io::load_time_series(a.features[run]).values);
   std::vector<xt::xtensor<float, 2>> parts;
   std::size_t columns = 0;
-  std::vector<FeatureBand> own;
+  std::vector<pipeline::FeatureSpace> own;
   for (const std::vector<std::string>& band : a.bands) {
     parts.push_back(std::move(io::load_time_series(band[run + 1]).values));
     if (parts.back().shape(0) != parts[0].shape(0)) {
@@ -313,7 +315,7 @@ xt::xtensor<float, 2> load_features(const Arguments& a, std::size_t run,
 }
 
 /// Targets of a run that can be read in parts; none for other kinds of files.
-std::optional<RunTargets> stored_targets(const std::string& path) {
+std::optional<pipeline::RunTargets> stored_targets(const std::string& path) {
   auto [file, member] = io::internal::split_member(path);
   const std::string lower = io::internal::lower_case(file);
   if (lower.ends_with(".npy")) return npy_targets(file);
@@ -323,7 +325,7 @@ std::optional<RunTargets> stored_targets(const std::string& path) {
 }
 
 /// Targets of a run: with a limit of memory those of all runs are read in parts, if they can be.
-void load_targets(const Arguments& a, RidgeRun& run, std::vector<std::string>& names) {
+void load_targets(const Arguments& a, pipeline::EncodingRun& run, std::vector<std::string>& names) {
   if (a.job.memory > 0) run.stored = stored_targets(run.targets_name);
   if (run.stored) return;
   io::TimeSeries targets = io::load_time_series(run.targets_name);
@@ -331,7 +333,7 @@ void load_targets(const Arguments& a, RidgeRun& run, std::vector<std::string>& n
   names = std::move(targets.names);
 }
 
-RidgeData load(const Arguments& a) {
+pipeline::EncodingData load(const Arguments& a) {
   const std::size_t n_runs = count_runs(a);
   const bool ranges = !a.train_ranges.empty() || !a.test_ranges.empty();
   if (ranges && (n_runs > 1 || !a.test_runs.empty())) {
@@ -342,17 +344,17 @@ RidgeData load(const Arguments& a) {
     throw Error("one run only", "fit_ridge",
                 "say which rows train and test (--train 0:75 --test 75:150), or give more runs");
   }
-  std::vector<RidgeRun> runs;
+  std::vector<pipeline::EncodingRun> runs;
   std::vector<std::string> names;
-  std::vector<FeatureBand> bands;
+  std::vector<pipeline::FeatureSpace> bands;
   for (std::size_t i = 0; i < n_runs; ++i) {
     runs.push_back({.features = load_features(a, i, bands),
                     .targets = {},
                     .features_name = a.bands.empty() ? a.features[i] : a.bands[0][i + 1],
                     .targets_name = a.targets[i]});
-    RidgeRun& run = runs.back();
+    pipeline::EncodingRun& run = runs.back();
     load_targets(a, run, names);
-    const std::size_t cut = match_rows(run, a.truncate);
+    const std::size_t cut = pipeline::match_rows(run, a.truncate);
     fmt::print("run {}: {} rows, {} features, {} targets{}\n", i + 1, run.features.shape(0),
                run.features.shape(1), run.target_columns(),
                cut > 0 ? fmt::format(" ({} rows cut)", cut) : "");
@@ -363,7 +365,7 @@ RidgeData load(const Arguments& a) {
     test_runs.push_back(run - 1);
   }
   if (test_runs.empty()) test_runs.push_back(n_runs - 1);
-  RidgeData data = join_runs(std::move(runs), test_runs, std::move(names));
+  pipeline::EncodingData data = pipeline::join_runs(std::move(runs), test_runs, std::move(names));
   data.bands = std::move(bands);
   if (ranges) {
     data.segments.clear();
@@ -388,21 +390,16 @@ void fit(Arguments& a) {
     fmt::print("{}\n", line);
     std::fflush(stdout);
   };
-  RidgeData data = load(a);
+  pipeline::EncodingData data = load(a);
   make_folder(a.out);  // before the work, so that a bad path fails early
-  const RidgeJobResult result = run_ridge_job(std::move(data), a.job, timer);
-  write_ridge_results(a.out, result, timer);
+  const pipeline::EncodingResult result = run_encoding_job(std::move(data), a.job, timer);
+  write_results(a.out, result, a.job, timer);
   const auto& summary = result.summary;
-  const auto figure = [&](const char* name) {
-    return summary[name].is_number() ? fmt::format("{:.4f}", summary[name].get<double>()) : "none";
-  };
   fmt::print(
-      "\nmedian r {}, 90th percentile {}, median R2 {}; {} of {} targets significant at FDR "
-      "{}; {} constant, {} with NaN\nwritten: {}/scores.csv, {}/summary.json\n",
-      figure("median_r"), figure("p90_r"), figure("median_r2"),
-      summary["n_significant"].get<std::size_t>(), summary["n_targets"].get<std::size_t>(),
-      a.job.fdr, summary["n_constant"].get<std::size_t>(), summary["n_nan"].get<std::size_t>(),
-      a.out, a.out);
+      "\nmedian r {:.4f}, 90th percentile {:.4f}, median R2 {:.4f}; {} of {} targets significant "
+      "at FDR {}; {} constant, {} with NaN\nwritten: {}/scores.csv, {}/summary.json\n",
+      summary.median_r, summary.p90_r, summary.median_r2, summary.n_significant, summary.n_targets,
+      a.job.fdr, summary.n_constant, summary.n_nan, a.out, a.out);
   timer.print();
 }
 

@@ -201,8 +201,7 @@ void run(Arguments a) {
   write_model_pictures(p, p.test_runs.front(), kMoments);
   const auto& summary = result.scores.summary;
   fmt::print("median r {:.3f}, 90th percentile {:.3f}, {} of {} targets significant at q < {}\n",
-             summary["median_r"].get<double>(), summary["p90_r"].get<double>(),
-             summary["n_significant"].get<std::size_t>(), summary["n_targets"].get<std::size_t>(),
+             summary.median_r, summary.p90_r, summary.n_significant, summary.n_targets,
              p.ridge.fdr);
   fmt::print("wrote scores.csv, summary.json, encoding_map.png, loss.png, prediction.gif in {}\n",
              p.out.string());

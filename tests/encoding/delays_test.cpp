@@ -1,6 +1,7 @@
 #include "vid2vox/encoding/delays.hpp"
 
 #include "support/catch.hpp"
+#include "vid2vox/encoding/xtensor.hpp"
 
 namespace {
 
@@ -69,9 +70,9 @@ TEST_CASE("rows that need a dropped TR are incomplete") {
   const std::vector<std::size_t> runs = {6};
   const std::vector<int> delays = {1, 2};
   const auto delayed = delay_features(features, runs, delays);
-  CHECK(complete_rows(delayed) == std::vector<char>{1, 1, 0, 0, 1, 1});
+  CHECK(complete_rows<double>(as_matrix(delayed)) == std::vector<char>{1, 1, 0, 0, 1, 1});
   const auto missing = delay_features(features, runs, delays, DelayFill::kMissing);
-  CHECK(complete_rows(missing) == std::vector<char>{0, 0, 0, 0, 1, 1});
+  CHECK(complete_rows<double>(as_matrix(missing)) == std::vector<char>{0, 0, 0, 0, 1, 1});
 }
 
 TEST_CASE("delays and row choices with impossible arguments") {

@@ -6,9 +6,11 @@
 
 #include "support/catch.hpp"
 #include "vid2vox/core/random.hpp"
+#include "vid2vox/encoding/xtensor.hpp"
 
 namespace {
 
+using vid2vox::encoding::as_matrix;
 using vid2vox::encoding::high_pass_runs;
 
 constexpr double kTr_s = 1.5;
@@ -36,7 +38,7 @@ TEST_CASE("slow cosines leave, fast ones and means stay, run by run") {
     values(i, 1) = 7;
     expected(i, 1) = 7;
   }
-  high_pass_runs(values, lengths, kTr_s, kCutoff_s);
+  high_pass_runs<double>(as_matrix(values), lengths, kTr_s, kCutoff_s);
   for (std::size_t i = 0; i < values.size(); ++i) {
     REQUIRE(values.data()[i] == Approx(expected.data()[i]).margin(1e-10));
   }
@@ -48,7 +50,7 @@ TEST_CASE("values that are no numbers stay so, and the rest is filtered around t
   for (std::size_t i = 0; i < 200; ++i) values(i, 0) = 2 + wave(i, 300, 200);
   values(3, 0) = std::numeric_limits<double>::quiet_NaN();
   values(150, 0) = std::numeric_limits<double>::quiet_NaN();
-  high_pass_runs(values, lengths, kTr_s, kCutoff_s);
+  high_pass_runs<double>(as_matrix(values), lengths, kTr_s, kCutoff_s);
   CHECK(std::isnan(values(3, 0)));
   CHECK(std::isnan(values(150, 0)));
   double mean = 0;
@@ -63,10 +65,12 @@ TEST_CASE("a run too short for a slow cosine is left alone, bad input is refused
   auto values = xt::xtensor<float, 2>::from_shape({30, 1});
   for (std::size_t i = 0; i < 30; ++i) values(i, 0) = static_cast<float>(i);
   const auto before = values;
-  high_pass_runs(values, lengths, kTr_s, kCutoff_s);
+  high_pass_runs<float>(as_matrix(values), lengths, kTr_s, kCutoff_s);
   CHECK(std::equal(values.begin(), values.end(), before.begin()));
-  CHECK_THROWS_AS(high_pass_runs(values, lengths, 0.0, kCutoff_s), vid2vox::Error);
-  CHECK_THROWS_AS(high_pass_runs(values, lengths, kTr_s, -1.0), vid2vox::Error);
+  CHECK_THROWS_AS(high_pass_runs<float>(as_matrix(values), lengths, 0.0, kCutoff_s),
+                  vid2vox::Error);
+  CHECK_THROWS_AS(high_pass_runs<float>(as_matrix(values), lengths, kTr_s, -1.0), vid2vox::Error);
   const std::vector<std::size_t> wrong{29};
-  CHECK_THROWS_AS(high_pass_runs(values, wrong, kTr_s, kCutoff_s), vid2vox::Error);
+  CHECK_THROWS_AS(high_pass_runs<float>(as_matrix(values), wrong, kTr_s, kCutoff_s),
+                  vid2vox::Error);
 }

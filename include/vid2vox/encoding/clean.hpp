@@ -96,7 +96,7 @@ namespace internal {
 /// al. 2005: twice is enough). Columns that add nothing are left out.
 template <class = void>  // instantiated only where it is called
 Eigen::MatrixXd orthonormal_regressors(const std::vector<std::vector<double>>& columns,
-                                              const std::vector<std::size_t>& rows) {
+                                       const std::vector<std::size_t>& rows) {
   constexpr double kNegligible = 1e-7;  // of a column's own length
   const auto n = static_cast<Eigen::Index>(rows.size());
   Eigen::MatrixXd basis(n, static_cast<Eigen::Index>(columns.size()));
@@ -144,8 +144,8 @@ inline std::vector<std::vector<double>> regressor_columns(
 /// Returns for each column whether the basis explained all of it; it is 0 then.
 template <class = void>  // instantiated only where it is called
 std::vector<char> take_residuals(xt::xtensor<float, 2>& values,
-                                        const std::vector<std::size_t>& rows,
-                                        const Eigen::MatrixXd& basis, bool zscore) {
+                                 const std::vector<std::size_t>& rows, const Eigen::MatrixXd& basis,
+                                 bool zscore) {
   constexpr double kNothing = 1e-6;  // of the deviation before: float data's rounding
   const std::size_t d = values.shape(1);
   std::vector<char> explained(d, 0);
@@ -191,8 +191,8 @@ std::vector<char> take_residuals(xt::xtensor<float, 2>& values,
 /// leave no degree of freedom.
 template <class = void>  // instantiated only where it is called
 CleanReport clean_run(xt::xtensor<float, 2>& values,
-                             const std::vector<std::vector<double>>& confounds,
-                             const CleanOptions& options, const std::string& where) {
+                      const std::vector<std::vector<double>>& confounds,
+                      const CleanOptions& options, const std::string& where) {
   const std::size_t n = values.shape(0);
   const std::size_t d = values.shape(1);
   CleanReport report{find_missing(values), {}, 0};

@@ -13,6 +13,7 @@
 
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/parallel.hpp"
+#include "vid2vox/encoding/matrices.hpp"
 
 namespace VID2VOX::encoding {
 
@@ -105,18 +106,11 @@ xt::xtensor<T, 2> delay_features(const xt::xtensor<T, 2>& features,
 
 /// Rows [n] of a [n, d] array that hold finite values only: 1 for those, 0 for the rest.
 template <class T>
-std::vector<char> complete_rows(const xt::xtensor<T, 2>& values) {
-  const std::size_t n = values.shape(0);
-  const std::size_t d = values.shape(1);
+std::vector<char> complete_rows(const MatrixRef<T>& values) {
+  const auto n = static_cast<std::size_t>(values.rows());
   std::vector<char> complete(n, 1);
   parallel_for(n, [&](std::size_t i) {
-    const T* row = values.data() + i * d;
-    for (std::size_t j = 0; j < d; ++j) {
-      if (!std::isfinite(row[j])) {
-        complete[i] = 0;
-        return;
-      }
-    }
+    complete[i] = values.row(internal::index_of(i)).array().isFinite().all() ? 1 : 0;
   });
   return complete;
 }

@@ -8,10 +8,10 @@
 #include <span>
 #include <string>
 #include <vector>
-#include <xtensor/xtensor.hpp>
 
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/parallel.hpp"
+#include "vid2vox/encoding/matrices.hpp"
 
 namespace VID2VOX::encoding {
 
@@ -57,23 +57,24 @@ inline std::vector<std::vector<double>> slow_basis(std::span<const std::size_t> 
 /// [n, d], cutoff_s: longest period that stays, seconds (SPM's default is 128). Throws Error where
 /// the run lengths do not add up, or TR or cutoff are not positive.
 template <class T>
-void high_pass_runs(xt::xtensor<T, 2>& values, std::span<const std::size_t> run_lengths,
-                    double tr_s, double cutoff_s) {
+void high_pass_runs(MutableRef<T> values, std::span<const std::size_t> run_lengths, double tr_s,
+                    double cutoff_s) {
   if (!(tr_s > 0) || !(cutoff_s > 0)) {
     throw Error("TR " + std::to_string(tr_s) + " s, cutoff " + std::to_string(cutoff_s) + " s",
                 "high-pass filter", "give both in seconds, larger than 0");
   }
-  const std::size_t d = values.shape(1);
+  const auto d = static_cast<std::size_t>(values.cols());
+  const auto stride = static_cast<std::size_t>(values.outerStride());
   const std::size_t total = std::accumulate(run_lengths.begin(), run_lengths.end(), std::size_t{0});
-  if (total != values.shape(0)) {
+  if (internal::index_of(total) != values.rows()) {
     throw Error(
-        "runs of " + std::to_string(total) + " rows, values of " + std::to_string(values.shape(0)),
+        "runs of " + std::to_string(total) + " rows, values of " + std::to_string(values.rows()),
         "high-pass filter", "give the length of every run");
   }
   std::size_t start = 0;
   for (const std::size_t n : run_lengths) {
     const std::size_t cosines = slow_cosines(n, tr_s, cutoff_s);
-    T* run = values.data() + start * d;
+    T* run = values.data() + start * stride;
     start += n;
     if (cosines == 0) continue;
     constexpr std::size_t kColumns = 256;
@@ -83,7 +84,7 @@ void high_pass_runs(xt::xtensor<T, 2>& values, std::span<const std::size_t> run_
       for (std::size_t j = begin; j < end; ++j) {
         std::vector<std::size_t> finite;
         for (std::size_t i = 0; i < n; ++i) {
-          if (std::isfinite(run[i * d + j])) finite.push_back(i);
+          if (std::isfinite(run[i * stride + j])) finite.push_back(i);
         }
         if (basis.empty() || finite != samples) {
           samples = std::move(finite);
@@ -93,10 +94,10 @@ void high_pass_runs(xt::xtensor<T, 2>& values, std::span<const std::size_t> run_
         for (std::size_t b = 1; b < basis.size(); ++b) {
           double shared = 0;
           for (std::size_t i = 0; i < samples.size(); ++i) {
-            shared += static_cast<double>(run[samples[i] * d + j]) * basis[b][i];
+            shared += static_cast<double>(run[samples[i] * stride + j]) * basis[b][i];
           }
           for (std::size_t i = 0; i < samples.size(); ++i) {
-            T& value = run[samples[i] * d + j];
+            T& value = run[samples[i] * stride + j];
             value = static_cast<T>(static_cast<double>(value) - shared * basis[b][i]);
           }
         }

@@ -98,9 +98,10 @@ class Pipeline {
     result.interrupted = result.vqvae.interrupted || result.gpt.interrupted;
     if (result.interrupted) return;
     timer_.start("features");
-    RidgeData data = join_runs(features(gpt_identity), o_.test_runs, o_.target_names);
-    result.scores = run_ridge_job(std::move(data), o_.ridge, timer_);
-    write_ridge_results(o_.out, result.scores, timer_);
+    pipeline::EncodingData data =
+        pipeline::join_runs(features(gpt_identity), o_.test_runs, o_.target_names);
+    result.scores = run_encoding_job(std::move(data), o_.ridge, timer_);
+    write_results(o_.out, result.scores, o_.ridge, timer_);
   }
 
   void check_runs() const {
@@ -176,7 +177,7 @@ class Pipeline {
     return result;
   }
 
-  [[nodiscard]] std::vector<RidgeRun> features(const Json& gpt_identity) const {
+  [[nodiscard]] std::vector<pipeline::EncodingRun> features(const Json& gpt_identity) const {
     const std::filesystem::path folder = o_.out / "features";
     std::filesystem::create_directories(folder);
     std::vector<std::size_t> rows;
@@ -195,11 +196,11 @@ class Pipeline {
       // Files of another layer or window must not pass for this one's if this run is stopped.
       std::filesystem::remove(folder / "stage.json");
     }
-    std::vector<RidgeRun> runs;
+    std::vector<pipeline::EncodingRun> runs;
     std::unique_ptr<VideoModel> model;
     for (std::size_t run = 0; run < o_.bold.size(); ++run) {
       const auto file = folder / fmt::format("run-{:02}.npy", run + 1);
-      RidgeRun joined;
+      pipeline::EncodingRun joined;
       if (done && std::filesystem::exists(file)) {
         joined.features = io::load_npy<float>(file);
       } else {
@@ -241,7 +242,7 @@ PipelineResult run_pipeline(const PipelineOptions& options, StageTimer& timer) {
   return pipeline.run();
 }
 
-void write_map(const std::filesystem::path& path, const RidgeJobResult& scores,
+void write_map(const std::filesystem::path& path, const pipeline::EncodingResult& scores,
                std::vector<report::MapParcel> parcels, double fdr, const std::string& title) {
   report::EncodingMapOptions style;
   style.title = title;

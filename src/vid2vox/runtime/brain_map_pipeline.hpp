@@ -9,8 +9,8 @@
 #include <xtensor/xtensor.hpp>
 
 #include "vid2vox/report/encoding_map.hpp"
+#include "vid2vox/runtime/encoding_job.hpp"
 #include "vid2vox/runtime/preset.hpp"
-#include "vid2vox/runtime/ridge_job.hpp"
 #include "vid2vox/runtime/stages.hpp"
 
 // From videos and BOLD to a map: the stages that video_to_brain_map and the demo run. Each stage
@@ -49,17 +49,17 @@ struct PipelineOptions {
   pipeline::Pooling pooling = pipeline::Pooling::kTokens;
   std::string window = "0:1";
   int feature_stride = 16;  // frames from the start of one clip with features to that of the next
-  RidgeJobOptions ridge;
+  pipeline::EncodingOptions ridge;
 };
 
 struct PipelineResult {
   TrainingResult vqvae;
   TrainingResult gpt;
-  RidgeJobResult scores;
+  pipeline::EncodingResult scores;
   bool interrupted = false;  // a training was stopped; nothing after it was made
 };
 
-/// Runs all stages: "train VQ-VAE", "train GPT", "features", then those of run_ridge_job. Prints
+/// Runs all stages: "train VQ-VAE", "train GPT", "features", then those of run_encoding_job. Prints
 /// what it does. Throws Error where runs and BOLD do not fit, or a stage was made from other input.
 PipelineResult run_pipeline(const PipelineOptions& options, StageTimer& timer);
 
@@ -69,7 +69,7 @@ std::filesystem::path gpt_folder(const std::filesystem::path& out);
 
 /// Draws the map of the scores into `path`. `parcels` gives the targets' places and drivers;
 /// without any they are spread over the brain, which the subtitle says.
-void write_map(const std::filesystem::path& path, const RidgeJobResult& scores,
+void write_map(const std::filesystem::path& path, const pipeline::EncodingResult& scores,
                std::vector<report::MapParcel> parcels, double fdr, const std::string& title);
 
 /// loss.png of both models and prediction.gif: up to `count` moments of the run `run` (from 0),

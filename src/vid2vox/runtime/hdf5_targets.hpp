@@ -6,14 +6,14 @@
 #include <vector>
 
 #include "vid2vox/io/hdf5_file.hpp"
-#include "vid2vox/runtime/ridge_targets.hpp"
+#include "vid2vox/pipeline/run_targets.hpp"
 
 namespace vid2vox::runtime {
 
 /// Targets of an HDF5 dataset [time, targets] of numbers. Throws Error naming file and dataset for
 /// another; so may the reading. Of a dataset that is compressed in chunks, each reading unpacks all
 /// chunks that it touches.
-inline RunTargets hdf5_targets(const std::string& path, const std::string& name) {
+inline pipeline::RunTargets hdf5_targets(const std::string& path, const std::string& name) {
   const auto file = std::make_shared<io::Hdf5File>(path);
   const auto dataset = std::make_shared<io::Hdf5Dataset>(file->dataset(name));
   if (dataset->shape().size() != 2 || dataset->kind() == io::Hdf5Dataset::Kind::kOther) {

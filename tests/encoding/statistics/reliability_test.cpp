@@ -7,12 +7,12 @@ namespace {
 
 using namespace vid2vox::encoding;
 using vid2vox::Error;
-using Array = xt::xtensor<double, 2>;
+using Array = RowMatrix<double>;
 
 Array noise(std::size_t rows, std::size_t cols, std::uint64_t seed) {
-  auto values = Array::from_shape({rows, cols});
+  Array values(rows, cols);
   const vid2vox::RandomKey key{seed, 0, 0};
-  for (std::size_t i = 0; i < values.size(); ++i) values.data()[i] = key.normal(i);
+  for (std::size_t i = 0; i < rows * cols; ++i) values.data()[i] = key.normal(i);
   return values;
 }
 
@@ -52,8 +52,8 @@ TEST_CASE("bootstrap intervals of independent rows have the width of theory") {
     y(i, 0) += x(i, 0);
     y(i, 3) = 2;
   }
-  const Intervals intervals = bootstrap_runs(x, y, runs, 0.95, 2000);
-  const Scores scores = score(x, y);
+  const Intervals intervals = bootstrap_runs<double>(x, y, runs, 0.95, 2000);
+  const Scores scores = score<double>(x, y);
   for (std::size_t j = 0; j < 3; ++j) {
     CHECK(intervals.low[j] < scores.r[j]);
     CHECK(intervals.high[j] > scores.r[j]);
@@ -63,6 +63,6 @@ TEST_CASE("bootstrap intervals of independent rows have the width of theory") {
   }
   CHECK(std::isnan(intervals.low[3]));
   const std::vector<std::size_t> one = {2000};
-  CHECK_THROWS_AS(bootstrap_runs(x, y, one), Error);
-  CHECK_THROWS_AS(bootstrap_runs(x, y, runs, 1.5), Error);
+  CHECK_THROWS_AS(bootstrap_runs<double>(x, y, one), Error);
+  CHECK_THROWS_AS(bootstrap_runs<double>(x, y, runs, 1.5), Error);
 }

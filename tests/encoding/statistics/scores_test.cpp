@@ -2,6 +2,7 @@
 
 #include "support/catch.hpp"
 #include "vid2vox/core/random.hpp"
+#include "vid2vox/encoding/xtensor.hpp"
 
 namespace {
 
@@ -9,10 +10,10 @@ using vid2vox::Error;
 using namespace vid2vox::encoding;
 
 template <class T>
-xt::xtensor<T, 2> noise(std::size_t n, std::size_t d, std::uint64_t seed, double offset = 0) {
-  auto values = xt::xtensor<T, 2>::from_shape({n, d});
+RowMatrix<T> noise(std::size_t n, std::size_t d, std::uint64_t seed, double offset = 0) {
+  RowMatrix<T> values(n, d);
   const vid2vox::RandomKey key{seed, 0, 0};
-  for (std::size_t i = 0; i < values.size(); ++i) {
+  for (std::size_t i = 0; i < n * d; ++i) {
     values.data()[i] = static_cast<T>(offset + key.normal(i));
   }
   return values;
@@ -25,7 +26,7 @@ TEST_CASE("scores equal their definitions") {
   const std::size_t targets = 1030;  // more than one piece
   const auto prediction = noise<float>(n, targets, 1);
   auto target = noise<float>(n, targets, 2, 1000);  // a mean far above the spread
-  const auto scores = score(prediction, target);
+  const auto scores = score<float>(prediction, target);
   for (const std::size_t j : {std::size_t{0}, std::size_t{511}, std::size_t{512}, targets - 1}) {
     long double mp = 0, mt = 0, pp = 0, tt = 0, pt = 0, sse = 0;
     for (std::size_t i = 0; i < n; ++i) {
@@ -43,6 +44,18 @@ TEST_CASE("scores equal their definitions") {
     CHECK(scores.r[j] == Approx(static_cast<double>(pt / std::sqrt(pp * tt))).epsilon(1e-10));
     CHECK(scores.r2[j] == Approx(static_cast<double>(1 - sse / tt)).epsilon(1e-10));
   }
+  const auto some = score<float>(prediction.middleCols(500, 30), target.middleCols(500, 30));
+  CHECK(some.r == std::vector<double>(scores.r.begin() + 500, scores.r.begin() + 530));
+}
+
+TEST_CASE("arrays of xtensor are scored where they are") {
+  auto target = xt::xtensor<float, 2>::from_shape({20, 3});
+  std::copy_n(noise<float>(20, 3, 4).data(), 60, target.data());
+  xt::xtensor<float, 2> prediction = -target;
+  CHECK(as_matrix(prediction).data() == prediction.data());
+  for (const double r : score<float>(as_matrix(prediction), as_matrix(target)).r) {
+    CHECK(r == Approx(-1));
+  }
 }
 
 TEST_CASE("perfect, inverted, constant and missing targets") {
@@ -54,7 +67,7 @@ TEST_CASE("perfect, inverted, constant and missing targets") {
     prediction(i, 3) = 0.1;
   }
   target(4, 4) = NAN;
-  const auto scores = score(prediction, target);
+  const auto scores = score<double>(prediction, target);
   CHECK(scores.r[0] == Approx(1));
   CHECK(scores.r2[0] == 1);
   CHECK(scores.r[1] == Approx(-1));
@@ -78,7 +91,7 @@ TEST_CASE("quantiles interpolate as numpy does and ignore NaN") {
 }
 
 TEST_CASE("scores of arrays that do not fit together") {
-  CHECK_THROWS_AS(score(noise<float>(5, 2, 1), noise<float>(6, 2, 1)), Error);
-  CHECK_THROWS_AS(score(noise<float>(5, 2, 1), noise<float>(5, 3, 1)), Error);
-  CHECK_THROWS_AS(score(noise<float>(1, 2, 1), noise<float>(1, 2, 1)), Error);
+  CHECK_THROWS_AS(score<float>(noise<float>(5, 2, 1), noise<float>(6, 2, 1)), Error);
+  CHECK_THROWS_AS(score<float>(noise<float>(5, 2, 1), noise<float>(5, 3, 1)), Error);
+  CHECK_THROWS_AS(score<float>(noise<float>(1, 2, 1), noise<float>(1, 2, 1)), Error);
 }

@@ -1,7 +1,5 @@
 #include "vid2vox/encoding/statistics/significance.hpp"
 
-#include <xtensor/xview.hpp>
-
 #include "support/catch.hpp"
 #include "vid2vox/encoding/statistics/fdr.hpp"
 #include "vid2vox/encoding/statistics/scores.hpp"
@@ -11,11 +9,11 @@ namespace {
 using vid2vox::Error;
 using vid2vox::RandomKey;
 using namespace vid2vox::encoding;
+using Matrix = RowMatrix<double>;
 
 /// First-order autoregressive noise, one series a column.
-xt::xtensor<double, 2> autoregressive(std::size_t n, std::size_t targets, double memory,
-                                      std::uint64_t seed) {
-  auto values = xt::xtensor<double, 2>::from_shape({n, targets});
+Matrix autoregressive(std::size_t n, std::size_t targets, double memory, std::uint64_t seed) {
+  Matrix values(n, targets);
   const RandomKey key{seed, 0, 0};
   const double innovation = std::sqrt(1 - memory * memory);
   for (std::size_t i = 0; i < n; ++i) {
@@ -43,8 +41,8 @@ TEST_CASE("permutation p-values equal those by brute force") {
   for (std::size_t i = 0; i < 54; ++i) target(i, 3) += prediction(i, 3);
   const auto plan = plan_shifts(runs, {.permutations = 200, .min_shift = 4});
   REQUIRE(plan.permutations == 200);
-  const auto p = permutation_p_values(prediction, target, runs, plan);
-  const auto observed = score(prediction, target).r;
+  const auto p = permutation_p_values<double>(prediction, target, runs, plan);
+  const auto observed = score<double>(prediction, target).r;
   std::vector<double> exceeding(targets, 0);
   for (std::size_t permutation = 0; permutation < plan.permutations; ++permutation) {
     auto shifted = prediction;
@@ -60,7 +58,7 @@ TEST_CASE("permutation p-values equal those by brute force") {
       }
       start += runs[run];
     }
-    const auto r = score(shifted, target).r;
+    const auto r = score<double>(shifted, target).r;
     for (std::size_t j = 0; j < targets; ++j) exceeding[j] += r[j] >= observed[j] ? 1 : 0;
   }
   for (std::size_t j = 0; j < targets; ++j) CHECK(p[j] == Approx((1 + exceeding[j]) / 201));
@@ -101,8 +99,8 @@ TEST_CASE("p-values are calibrated on autocorrelated data without a relation") {
     std::size_t n = 0;
     for (const std::size_t length : runs) n += length;
     const auto plan = plan_shifts(runs, {.permutations = 500});
-    const auto p = permutation_p_values(autoregressive(n, targets, 0.7, 11),
-                                        autoregressive(n, targets, 0.7, 12), runs, plan);
+    const auto p = permutation_p_values<double>(autoregressive(n, targets, 0.7, 11),
+                                                autoregressive(n, targets, 0.7, 12), runs, plan);
     // 4000 tests: the fraction's standard error is 0.0034; the wrap-around of a shift adds a
     // little.
     CHECK(fraction_below(p, 0.05) == Approx(0.05).margin(0.015));
@@ -116,8 +114,8 @@ TEST_CASE("block permutations move whole blocks within their run, and their p is
   const auto plan = plan_blocks(runs, {.permutations = 50, .block_length = 10, .key = {3, 0, 0}});
   const auto prediction = autoregressive(113, 70, 0.5, 1);
   const auto target = autoregressive(113, 70, 0.5, 2);
-  const auto p = permutation_p_values(prediction, target, runs, plan);
-  const auto observed = score(prediction, target).r;
+  const auto p = permutation_p_values<double>(prediction, target, runs, plan);
+  const auto observed = score<double>(prediction, target).r;
   std::vector<double> exceeding(70, 0);
   for (std::size_t permutation = 0; permutation < 50; ++permutation) {
     const std::uint32_t* source = plan.sources.data() + permutation * 113;
@@ -132,7 +130,7 @@ TEST_CASE("block permutations move whole blocks within their run, and their p is
     }
     CHECK(seen.size() == 113);
     CHECK(seams <= 5 + 6 + 2);  // one a block, and where each ring is cut open
-    const auto r = score(permuted, target).r;
+    const auto r = score<double>(permuted, target).r;
     for (std::size_t j = 0; j < 70; ++j) exceeding[j] += r[j] >= observed[j] ? 1 : 0;
   }
   for (std::size_t j = 0; j < 70; ++j) CHECK(p[j] == Approx((1 + exceeding[j]) / 51));
@@ -144,8 +142,8 @@ TEST_CASE("block permutations are calibrated, down to small p") {
   const std::size_t targets = 3000;
   const std::vector<std::size_t> runs = {75};
   const auto plan = plan_blocks(runs, {.permutations = 500});
-  const auto p = permutation_p_values(autoregressive(75, targets, 0.7, 11),
-                                      autoregressive(75, targets, 0.7, 12), runs, plan);
+  const auto p = permutation_p_values<double>(autoregressive(75, targets, 0.7, 11),
+                                              autoregressive(75, targets, 0.7, 12), runs, plan);
   // Standard errors 0.004 and 0.0018; see BlockOptions for what blocks of 10 rows add.
   CHECK(fraction_below(p, 0.05) == Approx(0.055).margin(0.015));
   CHECK(fraction_below(p, 0.01) == Approx(0.012).margin(0.006));
@@ -157,8 +155,8 @@ TEST_CASE("constant and missing targets have no p-value") {
   auto target = autoregressive(40, 3, 0.3, 2);
   for (std::size_t i = 0; i < 40; ++i) target(i, 0) = 0.1;
   target(7, 1) = NAN;
-  const auto p =
-      permutation_p_values(prediction, target, runs, plan_shifts(runs, PermutationOptions{}));
+  const auto p = permutation_p_values<double>(prediction, target, runs,
+                                              plan_shifts(runs, PermutationOptions{}));
   CHECK(std::isnan(p[0]));
   CHECK(std::isnan(p[1]));
   CHECK((p[2] > 0 && p[2] <= 1));
@@ -172,25 +170,26 @@ TEST_CASE("permutation tests with impossible arguments") {
   CHECK_THROWS_AS(plan_shifts(std::vector<std::size_t>{}, PermutationOptions{}), Error);
   const auto plan = plan_shifts(runs, {.permutations = 10, .min_shift = 5});
   const auto values = autoregressive(19, 2, 0, 1);
-  CHECK_THROWS_AS(permutation_p_values(values, autoregressive(18, 2, 0, 1), runs, plan), Error);
+  CHECK_THROWS_AS(permutation_p_values<double>(values, autoregressive(18, 2, 0, 1), runs, plan),
+                  Error);
   CHECK_THROWS_AS(plan_blocks(runs, {.permutations = 10, .block_length = 4}), Error);
   CHECK_THROWS_AS(plan_blocks(runs, {.permutations = 0, .block_length = 2}), Error);
   CHECK_THROWS_AS(plan_blocks(runs, {.permutations = 10, .block_length = 0}), Error);
   const std::vector<std::size_t> wrong = {18};
   CHECK_THROWS_AS(
-      permutation_p_values(autoregressive(18, 2, 0, 1), autoregressive(18, 2, 0, 1), wrong,
-                           plan_blocks(runs, {.permutations = 5, .block_length = 2})),
+      permutation_p_values<double>(autoregressive(18, 2, 0, 1), autoregressive(18, 2, 0, 1), wrong,
+                                   plan_blocks(runs, {.permutations = 5, .block_length = 2})),
       Error);
-  CHECK_THROWS_AS(permutation_p_values(values, values, wrong, plan), Error);
+  CHECK_THROWS_AS(permutation_p_values<double>(values, values, wrong, plan), Error);
 }
 
 TEST_CASE("maximum statistic: one target as it is, many corrected for their number") {
   const std::vector<std::size_t> runs = {60, 60};
-  auto prediction = xt::xtensor<double, 2>::from_shape({120, 130});
-  auto target = prediction;
+  Matrix prediction(120, 130);
+  Matrix target(120, 130);
   const vid2vox::RandomKey a{1, 0, 0};
   const vid2vox::RandomKey b{2, 0, 0};
-  for (std::size_t i = 0; i < prediction.size(); ++i) {
+  for (std::size_t i = 0; i < 120 * 130; ++i) {
     prediction.data()[i] = 5 + a.normal(i);
     target.data()[i] = b.normal(i);
   }
@@ -201,8 +200,9 @@ TEST_CASE("maximum statistic: one target as it is, many corrected for their numb
   const auto plan = vid2vox::encoding::plan_shifts(runs, {.permutations = 200});
   const auto blocks = vid2vox::encoding::plan_blocks(runs, {.permutations = 200});
   const auto check = [&](const auto& own) {
-    const auto p = vid2vox::encoding::permutation_p_values(prediction, target, runs, own);
-    const auto corrected = vid2vox::encoding::max_statistic_p_values(prediction, target, runs, own);
+    const auto p = vid2vox::encoding::permutation_p_values<double>(prediction, target, runs, own);
+    const auto corrected =
+        vid2vox::encoding::max_statistic_p_values<double>(prediction, target, runs, own);
     CHECK(corrected[0] == Approx(1.0 / 201));
     CHECK(std::isnan(corrected[129]));
     std::size_t below = 0;
@@ -211,22 +211,23 @@ TEST_CASE("maximum statistic: one target as it is, many corrected for their numb
       below += corrected[j] < 0.05 ? 1 : 0;
     }
     CHECK(below <= 2);  // 128 uncorrected tests would give 6
-    auto one = xt::xtensor<double, 2>::from_shape({120, 1});
-    auto of_one = one;
+    Matrix one(120, 1);
+    Matrix of_one(120, 1);
     for (std::size_t i = 0; i < 120; ++i) {
       one(i, 0) = prediction(i, 7);
       of_one(i, 0) = target(i, 7);
     }
-    CHECK(vid2vox::encoding::max_statistic_p_values(one, of_one, runs, own) ==
-          vid2vox::encoding::permutation_p_values(one, of_one, runs, own));
+    CHECK(vid2vox::encoding::max_statistic_p_values<double>(one, of_one, runs, own) ==
+          vid2vox::encoding::permutation_p_values<double>(one, of_one, runs, own));
     // In parts, as of targets that do not fit into memory together.
     std::vector<double> maxima;
     std::vector<double> r;
     for (std::size_t begin = 0; begin < 130; begin += 50) {
-      auto part = xt::range(begin, std::min<std::size_t>(begin + 50, 130));
-      const xt::xtensor<double, 2> some = xt::view(prediction, xt::all(), part);
-      const xt::xtensor<double, 2> of_some = xt::view(target, xt::all(), part);
-      for (const double own_r : vid2vox::encoding::raise_maxima(some, of_some, runs, own, maxima)) {
+      const auto width = static_cast<Eigen::Index>(std::min<std::size_t>(50, 130 - begin));
+      const auto some = prediction.middleCols(static_cast<Eigen::Index>(begin), width);
+      const auto of_some = target.middleCols(static_cast<Eigen::Index>(begin), width);
+      for (const double own_r :
+           vid2vox::encoding::raise_maxima<double>(some, of_some, runs, own, maxima)) {
         r.push_back(own_r);
       }
     }

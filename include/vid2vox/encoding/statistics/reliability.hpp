@@ -8,11 +8,11 @@
 #include <span>
 #include <string>
 #include <vector>
-#include <xtensor/xtensor.hpp>
 
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/core/random.hpp"
+#include "vid2vox/encoding/matrices.hpp"
 #include "vid2vox/encoding/statistics/scores.hpp"
 
 namespace VID2VOX::encoding {
@@ -29,18 +29,18 @@ struct NoiseCeiling {
 /// mean over `splits` random halvings (all repeats of an odd number but one are used), one for two
 /// repeats. Throws Error with fewer than two repeats or different shapes.
 template <class T>
-NoiseCeiling noise_ceiling(const std::vector<xt::xtensor<T, 2>>& repeats, std::size_t splits = 20,
+NoiseCeiling noise_ceiling(const std::vector<RowMatrix<T>>& repeats, std::size_t splits = 20,
                            RandomKey key = {0, 0, stream_of("split halves")}) {
   if (repeats.size() < 2) {
     throw Error(std::to_string(repeats.size()) + " repeats", "noise ceiling",
                 "it needs at least two responses to one stimulus");
   }
   for (const auto& repeat : repeats) {
-    if (repeat.shape() != repeats[0].shape()) {
+    if (repeat.rows() != repeats[0].rows() || repeat.cols() != repeats[0].cols()) {
       throw Error("repeats of different shapes", "noise ceiling", "cut them to the same rows");
     }
   }
-  const std::size_t targets = repeats[0].shape(1);
+  const auto targets = static_cast<std::size_t>(repeats[0].cols());
   if (repeats.size() == 2) splits = 1;
   std::vector<std::size_t> order(repeats.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -49,14 +49,13 @@ NoiseCeiling noise_ceiling(const std::vector<xt::xtensor<T, 2>>& repeats, std::s
   const std::size_t half = repeats.size() / 2;
   for (std::size_t split = 0; split < splits; ++split) {
     shuffle(order, {key.seed, split, key.stream});
-    xt::xtensor<double, 2> first = xt::xtensor<double, 2>::from_shape(repeats[0].shape());
-    first.fill(0.0);
-    xt::xtensor<double, 2> second = first;
+    RowMatrix<double> first = RowMatrix<double>::Zero(repeats[0].rows(), repeats[0].cols());
+    RowMatrix<double> second = first;
     for (std::size_t i = 0; i < half; ++i) {
-      first += repeats[order[i]];
-      second += repeats[order[half + i]];
+      first += repeats[order[i]].template cast<double>();
+      second += repeats[order[half + i]].template cast<double>();
     }
-    const Scores scores = score(first, second);
+    const Scores scores = score<double>(first, second);
     for (std::size_t j = 0; j < targets; ++j) {
       ceiling.half_r[j] += scores.r[j] / static_cast<double>(splits);
     }
@@ -99,18 +98,19 @@ struct RunSums {
 };
 
 template <class T>
-std::vector<RunSums> run_sums(const xt::xtensor<T, 2>& prediction, const xt::xtensor<T, 2>& target,
+std::vector<RunSums> run_sums(const MatrixRef<T>& prediction, const MatrixRef<T>& target,
                               std::span<const std::size_t> run_lengths, std::size_t j) {
   std::vector<RunSums> sums;
   // Around the first values, so that large means do not cancel.
-  const double p0 = prediction(0, j);
-  const double t0 = target(0, j);
-  std::size_t row = 0;
+  const Eigen::Index column = index_of(j);
+  const double p0 = prediction(0, column);
+  const double t0 = target(0, column);
+  Eigen::Index row = 0;
   for (const std::size_t length : run_lengths) {
     RunSums sum;
-    for (const std::size_t end = row + length; row < end; ++row) {
-      const double p = prediction(row, j) - p0;
-      const double t = target(row, j) - t0;
+    for (const Eigen::Index end = row + index_of(length); row < end; ++row) {
+      const double p = prediction(row, column) - p0;
+      const double t = target(row, column) - t0;
       sum.add({1, p, t, p * p, t * t, p * t});
     }
     sums.push_back(sum);
@@ -126,15 +126,16 @@ std::vector<RunSums> run_sums(const xt::xtensor<T, 2>& prediction, const xt::xte
 /// runs intervals are rough: k runs have few distinct samples. Throws Error with fewer than 2 runs,
 /// shapes that differ, or a confidence outside (0, 1).
 template <class T>
-Intervals bootstrap_runs(const xt::xtensor<T, 2>& prediction, const xt::xtensor<T, 2>& target,
+Intervals bootstrap_runs(const MatrixRef<T>& prediction, const MatrixRef<T>& target,
                          std::span<const std::size_t> run_lengths, double confidence = 0.95,
                          std::size_t samples = 1000,
                          RandomKey key = {0, 0, stream_of("bootstrap of runs")}) {
   const std::size_t n = std::accumulate(run_lengths.begin(), run_lengths.end(), std::size_t{0});
-  if (prediction.shape() != target.shape() || target.shape(0) != n || run_lengths.size() < 2 ||
+  const bool same = prediction.rows() == target.rows() && prediction.cols() == target.cols();
+  if (!same || target.rows() != internal::index_of(n) || run_lengths.size() < 2 ||
       !(confidence > 0 && confidence < 1) || samples == 0) {
-    throw Error("prediction of " + std::to_string(prediction.shape(0)) + " rows, target of " +
-                    std::to_string(target.shape(0)) + ", " + std::to_string(run_lengths.size()) +
+    throw Error("prediction of " + std::to_string(prediction.rows()) + " rows, target of " +
+                    std::to_string(target.rows()) + ", " + std::to_string(run_lengths.size()) +
                     " runs of " + std::to_string(n) + " rows",
                 "bootstrap of runs",
                 "give both of the same two or more test runs, and a confidence between 0 and 1");
@@ -143,10 +144,10 @@ Intervals bootstrap_runs(const xt::xtensor<T, 2>& prediction, const xt::xtensor<
   RandomStream stream(key);
   std::vector<std::size_t> drawn(samples * runs);
   for (std::size_t& run : drawn) run = static_cast<std::size_t>(stream.below(runs));
-  const std::size_t targets = target.shape(1);
+  const auto targets = static_cast<std::size_t>(target.cols());
   Intervals result{std::vector<double>(targets), std::vector<double>(targets)};
   parallel_for(targets, [&](std::size_t j) {
-    const auto sums = internal::run_sums(prediction, target, run_lengths, j);
+    const auto sums = internal::run_sums<T>(prediction, target, run_lengths, j);
     std::vector<double> r(samples);
     for (std::size_t sample = 0; sample < samples; ++sample) {
       internal::RunSums total;

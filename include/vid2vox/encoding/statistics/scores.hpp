@@ -7,10 +7,10 @@
 #include <span>
 #include <string>
 #include <vector>
-#include <xtensor/xtensor.hpp>
 
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/parallel.hpp"
+#include "vid2vox/encoding/matrices.hpp"
 
 namespace VID2VOX::encoding {
 
@@ -22,23 +22,29 @@ struct Scores {
 
 namespace internal {
 
-/// Score of the columns [begin, end) of prediction and target [n, targets], row-major.
+/// Score of the columns [begin, end) of prediction and target [n, targets].
 template <class T>
-void score_columns(const T* prediction, const T* target, std::size_t n, std::size_t targets,
-                   std::size_t begin, std::size_t end, Scores& scores) {
+void score_columns(const MatrixRef<T>& prediction, const MatrixRef<T>& target, std::size_t begin,
+                   std::size_t end, Scores& scores) {
   constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  const auto n = static_cast<std::size_t>(target.rows());
   const std::size_t width = end - begin;
+  const auto row_of = [begin](const MatrixRef<T>& m, std::size_t i) {
+    return m.data() + index_of(i) * m.outerStride() + begin;
+  };
+  const T* first_p = row_of(prediction, 0);
+  const T* first_t = row_of(target, 0);
   std::vector<double> mean_p(width, 0.0), mean_t(width, 0.0), pp(width, 0.0), tt(width, 0.0),
       pt(width, 0.0), error(width, 0.0);
   std::vector<char> same_p(width, 1), same_t(width, 1);
   for (std::size_t i = 0; i < n; ++i) {
-    const T* p = prediction + i * targets + begin;
-    const T* t = target + i * targets + begin;
+    const T* p = row_of(prediction, i);
+    const T* t = row_of(target, i);
     for (std::size_t j = 0; j < width; ++j) {
       mean_p[j] += p[j];
       mean_t[j] += t[j];
-      same_p[j] = static_cast<char>(same_p[j] & (p[j] == prediction[begin + j]));
-      same_t[j] = static_cast<char>(same_t[j] & (t[j] == target[begin + j]));
+      same_p[j] = static_cast<char>(same_p[j] & (p[j] == first_p[j]));
+      same_t[j] = static_cast<char>(same_t[j] & (t[j] == first_t[j]));
     }
   }
   for (std::size_t j = 0; j < width; ++j) {
@@ -46,8 +52,8 @@ void score_columns(const T* prediction, const T* target, std::size_t n, std::siz
     mean_t[j] /= static_cast<double>(n);
   }
   for (std::size_t i = 0; i < n; ++i) {
-    const T* p = prediction + i * targets + begin;
-    const T* t = target + i * targets + begin;
+    const T* p = row_of(prediction, i);
+    const T* t = row_of(target, i);
     for (std::size_t j = 0; j < width; ++j) {
       const double a = p[j] - mean_p[j];
       const double b = t[j] - mean_t[j];
@@ -72,13 +78,13 @@ void score_columns(const T* prediction, const T* target, std::size_t n, std::siz
 /// Pearson r and R2 of each column. prediction, target: [n, targets]. NaN values give NaN scores of
 /// their target only. Throws Error when the shapes differ or there are fewer than 2 rows.
 template <class T>
-Scores score(const xt::xtensor<T, 2>& prediction, const xt::xtensor<T, 2>& target) {
-  const std::size_t n = target.shape(0);
-  const std::size_t targets = target.shape(1);
-  if (prediction.shape(0) != n || prediction.shape(1) != targets) {
-    throw Error("prediction of " + std::to_string(prediction.shape(0)) + " x " +
-                    std::to_string(prediction.shape(1)) + ", target of " + std::to_string(n) +
-                    " x " + std::to_string(targets),
+Scores score(const MatrixRef<T>& prediction, const MatrixRef<T>& target) {
+  const Eigen::Index n = target.rows();
+  const auto targets = static_cast<std::size_t>(target.cols());
+  if (prediction.rows() != n || prediction.cols() != target.cols()) {
+    throw Error("prediction of " + std::to_string(prediction.rows()) + " x " +
+                    std::to_string(prediction.cols()) + ", target of " + std::to_string(n) + " x " +
+                    std::to_string(targets),
                 "scores", "compare arrays of one shape");
   }
   if (n < 2) {
@@ -89,7 +95,7 @@ Scores score(const xt::xtensor<T, 2>& prediction, const xt::xtensor<T, 2>& targe
   scores.r2.resize(targets);
   constexpr std::size_t kGrain = 512;  // columns a piece: the sums stay in the first-level cache
   parallel_ranges(targets, kGrain, [&](std::size_t begin, std::size_t end) {
-    internal::score_columns(prediction.data(), target.data(), n, targets, begin, end, scores);
+    internal::score_columns<T>(prediction, target, begin, end, scores);
   });
   return scores;
 }

@@ -10,11 +10,11 @@
 #include <span>
 #include <string>
 #include <vector>
-#include <xtensor/xtensor.hpp>
 
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/core/random.hpp"
+#include "vid2vox/encoding/matrices.hpp"
 
 namespace VID2VOX::encoding {
 
@@ -188,18 +188,24 @@ struct CenteredPair {
 };
 
 template <class T>
-std::vector<double> centered_columns(const T* values, std::size_t rows, std::size_t stride,
+std::vector<double> centered_columns(const MatrixRef<T>& values, std::size_t begin,
                                      std::size_t width, std::vector<char>& defined) {
+  const auto rows = static_cast<std::size_t>(values.rows());
+  const auto row_of = [&](std::size_t i) {
+    return values.data() + index_of(i) * values.outerStride() + begin;
+  };
   std::vector<double> mean(width, 0.0);
   std::vector<double> power(width, 0.0);
   std::vector<double> out(rows * width);
   for (std::size_t i = 0; i < rows; ++i) {
-    for (std::size_t j = 0; j < width; ++j) mean[j] += values[i * stride + j];
+    const T* row = row_of(i);
+    for (std::size_t j = 0; j < width; ++j) mean[j] += row[j];
   }
   for (double& value : mean) value /= static_cast<double>(rows);
   for (std::size_t i = 0; i < rows; ++i) {
+    const T* row = row_of(i);
     for (std::size_t j = 0; j < width; ++j) {
-      const double value = values[i * stride + j] - mean[j];
+      const double value = row[j] - mean[j];
       out[i * width + j] = value;
       power[j] += value * value;
     }
@@ -213,17 +219,14 @@ std::vector<double> centered_columns(const T* values, std::size_t rows, std::siz
 }
 
 template <class T>
-CenteredPair centered_pair(const xt::xtensor<T, 2>& prediction, const xt::xtensor<T, 2>& target,
+CenteredPair centered_pair(const MatrixRef<T>& prediction, const MatrixRef<T>& target,
                            std::size_t begin, std::size_t end) {
   CenteredPair pair;
-  pair.rows = target.shape(0);
+  pair.rows = static_cast<std::size_t>(target.rows());
   pair.width = end - begin;
   pair.defined.assign(pair.width, 1);
-  const std::size_t targets = target.shape(1);
-  pair.prediction =
-      centered_columns(prediction.data() + begin, pair.rows, targets, pair.width, pair.defined);
-  pair.target =
-      centered_columns(target.data() + begin, pair.rows, targets, pair.width, pair.defined);
+  pair.prediction = centered_columns<T>(prediction, begin, pair.width, pair.defined);
+  pair.target = centered_columns<T>(target, begin, pair.width, pair.defined);
   pair.observed.assign(pair.width, 0.0);
   for (std::size_t i = 0; i < pair.rows * pair.width; ++i) {
     pair.observed[i % pair.width] += pair.prediction[i] * pair.target[i];
@@ -324,15 +327,15 @@ inline constexpr std::size_t kPermutedColumns = 64;  // a piece: both series and
 
 /// Throws Error when shapes or run lengths disagree.
 template <class T, class Plan>
-void check_permutation(const xt::xtensor<T, 2>& prediction, const xt::xtensor<T, 2>& target,
+void check_permutation(const MatrixRef<T>& prediction, const MatrixRef<T>& target,
                        std::span<const std::size_t> run_lengths, const Plan& plan) {
   const std::size_t n = std::accumulate(run_lengths.begin(), run_lengths.end(), std::size_t{0});
-  if (prediction.shape() == target.shape() && target.shape(0) == n &&
-      plan_fits(plan, run_lengths)) {
+  if (prediction.rows() == target.rows() && prediction.cols() == target.cols() &&
+      target.rows() == index_of(n) && plan_fits(plan, run_lengths)) {
     return;
   }
-  throw Error("prediction of " + std::to_string(prediction.shape(0)) + " rows, target of " +
-                  std::to_string(target.shape(0)) + ", runs of " + std::to_string(n),
+  throw Error("prediction of " + std::to_string(prediction.rows()) + " rows, target of " +
+                  std::to_string(target.rows()) + ", runs of " + std::to_string(n),
               "permutation test", "give prediction and target of the same test runs");
 }
 
@@ -346,15 +349,14 @@ void check_permutation(const xt::xtensor<T, 2>& prediction, const xt::xtensor<T,
 /// the cross products are recomputed; for shifts once for each run and distinct shift. NaN for
 /// targets that are constant or hold a NaN. Throws Error when shapes or run lengths disagree.
 template <class T, class Plan>
-std::vector<double> permutation_p_values(const xt::xtensor<T, 2>& prediction,
-                                         const xt::xtensor<T, 2>& target,
+std::vector<double> permutation_p_values(const MatrixRef<T>& prediction, const MatrixRef<T>& target,
                                          std::span<const std::size_t> run_lengths,
                                          const Plan& plan) {
-  internal::check_permutation(prediction, target, run_lengths, plan);
-  const std::size_t targets = target.shape(1);
+  internal::check_permutation<T>(prediction, target, run_lengths, plan);
+  const auto targets = static_cast<std::size_t>(target.cols());
   std::vector<double> p_values(targets, std::numeric_limits<double>::quiet_NaN());
   parallel_ranges(targets, internal::kPermutedColumns, [&](std::size_t begin, std::size_t end) {
-    const internal::CenteredPair pair = internal::centered_pair(prediction, target, begin, end);
+    const internal::CenteredPair pair = internal::centered_pair<T>(prediction, target, begin, end);
     std::vector<double> exceeding(pair.width, 0.0);
     internal::for_each_permutation(pair, plan, run_lengths,
                                    [&](std::size_t, const std::vector<double>& sum) {
@@ -374,20 +376,19 @@ std::vector<double> permutation_p_values(const xt::xtensor<T, 2>& prediction,
 /// targets that do not fit into memory together: start with no maxima, call for each part, and give
 /// both to p_values_of_maxima. Throws Error as permutation_p_values.
 template <class T, class Plan>
-std::vector<double> raise_maxima(const xt::xtensor<T, 2>& prediction,
-                                 const xt::xtensor<T, 2>& target,
+std::vector<double> raise_maxima(const MatrixRef<T>& prediction, const MatrixRef<T>& target,
                                  std::span<const std::size_t> run_lengths, const Plan& plan,
                                  std::vector<double>& maxima) {
   constexpr double kNone = -std::numeric_limits<double>::infinity();
-  internal::check_permutation(prediction, target, run_lengths, plan);
+  internal::check_permutation<T>(prediction, target, run_lengths, plan);
   maxima.resize(plan.permutations, kNone);
-  const std::size_t targets = target.shape(1);
+  const auto targets = static_cast<std::size_t>(target.cols());
   const std::size_t pieces =
       (targets + internal::kPermutedColumns - 1) / internal::kPermutedColumns;
   std::vector<double> observed(targets, std::numeric_limits<double>::quiet_NaN());
   std::vector<double> largest(pieces * plan.permutations, kNone);
   parallel_ranges(targets, internal::kPermutedColumns, [&](std::size_t begin, std::size_t end) {
-    const internal::CenteredPair pair = internal::centered_pair(prediction, target, begin, end);
+    const internal::CenteredPair pair = internal::centered_pair<T>(prediction, target, begin, end);
     const std::vector<double> norms = internal::norms_of(pair);
     for (std::size_t j = 0; j < pair.width; ++j) {
       if (pair.defined[j] != 0) observed[begin + j] = pair.observed[j] / norms[j];
@@ -423,12 +424,12 @@ inline std::vector<double> p_values_of_maxima(std::vector<double> maxima, std::v
 /// probability that any of the targets that are null is below 0.05 is 0.05, whatever their
 /// dependence, since a permutation moves all targets together.
 template <class T, class Plan>
-std::vector<double> max_statistic_p_values(const xt::xtensor<T, 2>& prediction,
-                                           const xt::xtensor<T, 2>& target,
+std::vector<double> max_statistic_p_values(const MatrixRef<T>& prediction,
+                                           const MatrixRef<T>& target,
                                            std::span<const std::size_t> run_lengths,
                                            const Plan& plan) {
   std::vector<double> maxima;
-  std::vector<double> r = raise_maxima(prediction, target, run_lengths, plan, maxima);
+  std::vector<double> r = raise_maxima<T>(prediction, target, run_lengths, plan, maxima);
   return p_values_of_maxima(std::move(maxima), std::move(r));
 }
 

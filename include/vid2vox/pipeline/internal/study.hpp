@@ -1,91 +1,94 @@
-#include "vid2vox/runtime/ridge_job.hpp"
-
-#include <fmt/format.h>
-#include <unistd.h>
+#pragma once
 
 #include <algorithm>
-#include <fstream>
+#include <cstddef>
 #include <limits>
+#include <span>
+#include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
+#include <xtensor/xtensor.hpp>
 
+#include "vid2vox/core/error.hpp"
+#include "vid2vox/core/parallel.hpp"
+#include "vid2vox/core/process_memory.hpp"
+#include "vid2vox/core/random.hpp"
 #include "vid2vox/encoding/high_pass.hpp"
 #include "vid2vox/encoding/ridge/banded_ridge.hpp"
 #include "vid2vox/encoding/ridge/ridge.hpp"
-#include "vid2vox/runtime/interrupt.hpp"
-#include "vid2vox/runtime/ridge_parts.hpp"
+#include "vid2vox/encoding/xtensor.hpp"
+#include "vid2vox/pipeline/encoding_data.hpp"
+#include "vid2vox/pipeline/encoding_options.hpp"
+#include "vid2vox/pipeline/encoding_result.hpp"
+#include "vid2vox/pipeline/internal/design.hpp"
+#include "vid2vox/pipeline/internal/messages.hpp"
+#include "vid2vox/pipeline/internal/scorer.hpp"
+#include "vid2vox/pipeline/internal/used_rows.hpp"
+#include "vid2vox/pipeline/run_targets.hpp"
 
-namespace vid2vox::runtime {
-
-namespace {
-
-using Array = xt::xtensor<float, 2>;
-using encoding::internal::index_of;
-
-constexpr double kMega = 1e6;
+namespace VID2VOX::pipeline::internal {
 
 /// The given rows in precision T.
 template <class T>
-encoding::RowMatrix<T> rows_as(const Array& values, std::span<const std::size_t> rows) {
-  encoding::RowMatrix<T> taken(index_of(rows.size()), index_of(values.shape(1)));
+encoding::RowMatrix<T> rows_as(const xt::xtensor<float, 2>& values,
+                               std::span<const std::size_t> rows) {
+  encoding::RowMatrix<T> taken(linalg::index_of(rows.size()), linalg::index_of(values.shape(1)));
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const float* row = values.data() + rows[i] * values.shape(1);
-    std::copy(row, row + values.shape(1), taken.row(index_of(i)).data());
+    std::copy(row, row + values.shape(1), taken.row(linalg::index_of(i)).data());
   }
   return taken;
 }
 
-double percent(std::size_t part, std::size_t whole) {
+inline double percent(std::size_t part, std::size_t whole) {
   constexpr double kHundred = 100;
   return whole == 0 ? 0 : kHundred * static_cast<double>(part) / static_cast<double>(whole);
 }
 
-/// Memory that the process holds now; 0 where the system does not say.
-std::size_t resident_bytes() {
-  std::ifstream status("/proc/self/statm");
-  std::size_t pages = 0;
-  std::size_t resident = 0;
-  status >> pages >> resident;
-  return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-}
-
-/// One job; T is the precision of the products.
+/// One study; T is the precision of the products.
 template <class T>
-class RidgeJob {
+class EncodingStudy {
  public:
-  RidgeJob(RidgeData data, const RidgeJobOptions& options, StageTimer& timer)
-      : data_(std::move(data)), options_(options), timer_(timer) {}
+  EncodingStudy(EncodingData data, const EncodingOptions& options)
+      : data_(std::move(data)), options_(options) {}
 
-  RidgeJobResult run() {
-    timer_.start("delays");
+  EncodingResult run() {
+    begin_stage("delays");
     prepare();
-    timer_.start("fit");
+    begin_stage("fit");
     encoding::RidgeOptions ridge = ridge_options();
     const std::size_t targets = result_.names.size();
     const std::size_t group = plan_memory(ridge);
-    RidgeScorer scorer(test_, options_, result_, timer_,
-                       [this](const std::string& line) { warn(line); });
+    Scorer scorer(test_, options_, result_, [this](const std::string& line) { warn(line); });
     for (std::size_t first = 0; first < targets; first += group) {
-      timer_.start("fit");
+      begin_stage("fit");
       fit(first, std::min(group, targets - first), ridge, scorer);
     }
     note_alphas();
     scorer.finish();
     summarize();
-    timer_.finish();
     return std::move(result_);
   }
 
  private:
-  using Values = xt::xtensor<T, 2>;
+  using Array = xt::xtensor<float, 2>;
+  using Matrix = encoding::RowMatrix<float>;
+  static constexpr double kMega = 1e6;
   static constexpr std::size_t kScored = 4096;  // targets that are predicted and scored at a time
 
+  void begin_stage(const char* name) const {
+    if (options_.begin_stage) options_.begin_stage(name);
+  }
+  void check(const char* what) const {
+    if (options_.check) options_.check(what);
+  }
   void say(const std::string& line) const {
     if (options_.say) options_.say(line);
   }
   void warn(const std::string& line) {
     say("warning: " + line);
-    warnings_.push_back(line);
+    result_.summary.warnings.push_back(line);
   }
 
   [[nodiscard]] bool banded() const { return design_.sizes.size() > 1; }
@@ -94,7 +97,8 @@ class RidgeJob {
     check_segments(data_);
     prepare_targets();
     design_ = make_design(data_, options_);
-    const std::vector<char> complete = encoding::complete_rows(design_.x);
+    const std::vector<char> complete =
+        encoding::complete_rows<float>(encoding::as_matrix(design_.x));
     const std::vector<char> measured = measured_rows(runs_);
     train_ = used_rows(data_, false, complete, measured);
     test_ = used_rows(data_, true, complete, measured);
@@ -102,25 +106,24 @@ class RidgeJob {
     x_test_ = rows_as<T>(design_.x, test_.rows);
     design_.x = Array::from_shape({0, 0});
     features_ = static_cast<std::size_t>(x_train_.cols());
-    for (const FeatureBand& band : data_.bands) {
+    for (const FeatureSpace& band : data_.bands) {
       if (banded()) result_.bands.push_back({band.name, {}, {}});
     }
     const std::size_t dropped = train_.incomplete_features + test_.incomplete_features;
-    if (dropped > 0) say(fmt::format("{} rows without complete features are left out", dropped));
+    if (dropped > 0) say(text(dropped, " rows without complete features are left out"));
     const std::size_t missing = train_.missing_targets + test_.missing_targets;
-    if (missing > 0) say(fmt::format("{} rows without any target are left out", missing));
-    say(fmt::format(
-        "{} training rows in {} runs, {} test rows in {}; {} features x {} delays, {} "
-        "targets",
-        train_.rows.size(), train_.lengths.size(), test_.rows.size(), test_.lengths.size(),
-        features_ / options_.delays.size(), options_.delays.size(), result_.names.size()));
+    if (missing > 0) say(text(missing, " rows without any target are left out"));
+    say(text(train_.rows.size(), " training rows in ", train_.lengths.size(), " runs, ",
+             test_.rows.size(), " test rows in ", test_.lengths.size(), "; ",
+             features_ / options_.delays.size(), " features x ", options_.delays.size(),
+             " delays, ", result_.names.size(), " targets"));
   }
 
   void prepare_targets() {
     if (data_.stored.empty()) {
       if (options_.high_pass_s > 0) {
-        encoding::high_pass_runs(data_.targets, data_.run_lengths, options_.tr_s,
-                                 options_.high_pass_s);
+        encoding::high_pass_runs<float>(encoding::as_matrix(data_.targets), data_.run_lengths,
+                                        options_.tr_s, options_.high_pass_s);
       }
       std::size_t row = 0;
       for (const std::size_t length : data_.run_lengths) {
@@ -137,7 +140,6 @@ class RidgeJob {
     for (std::size_t j = result_.names.size(); j < runs_.front().columns; ++j) {
       result_.names.push_back(std::to_string(j));
     }
-    constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
     result_.alpha.assign(result_.names.size(), kNaN);
     result_.flag.assign(result_.names.size(), "ok");
   }
@@ -151,10 +153,10 @@ class RidgeJob {
     constexpr Eigen::Index kPiece = 256;  // targets held once more
     for (Eigen::Index first = 0; first < out.cols(); first += kPiece) {
       const Eigen::Index count = std::min(kPiece, out.cols() - first);
-      Array piece = Array::from_shape({used.rows.size(), static_cast<std::size_t>(count)});
-      read_rows(runs_, used.rows, column + static_cast<std::size_t>(first), as_matrix(piece));
-      if (options_.zscore_targets) encoding::zscore_runs(piece, used.lengths);
-      out.middleCols(first, count) = as_matrix(piece).template cast<Out>();
+      Matrix piece(out.rows(), count);
+      read_rows(runs_, used.rows, column + static_cast<std::size_t>(first), piece);
+      if (options_.zscore_targets) encoding::zscore_runs<float>(piece, used.lengths);
+      out.middleCols(first, count) = piece.template cast<Out>();
     }
   }
 
@@ -166,12 +168,11 @@ class RidgeJob {
     ridge.score = options_.fold_score;
     ridge.intercept = options_.intercept;
     ridge.progress = [this](std::size_t done, std::size_t total) {
-      stop_if_interrupted("ridge");
+      check("ridge");
       if (!banded()) {
-        say(fmt::format("ridge: step {} of {} (targets of the folds, then the weights)", done,
-                        total));
+        say(text("ridge: step ", done, " of ", total, " (targets of the folds, then the weights)"));
       } else if (done == total && ++fits_ <= options_.band_candidates) {
-        say(fmt::format("ridge: candidate {} of {}", fits_, options_.band_candidates));
+        say(text("ridge: candidate ", fits_, " of ", options_.band_candidates));
       }
     };
     return ridge;
@@ -223,7 +224,7 @@ class RidgeJob {
         .alphas = static_cast<double>(ridge.alphas.size()),
         .item_bytes = sizeof(T),
         .cross_bytes = sizeof(T)};
-    constexpr std::size_t kFewest = 64;  // targets: with fewer it is not they who fill memory
+    constexpr std::size_t kFewest = 64;  // targets: fewer are not what fills memory
     std::size_t group = targets;
     encoding::RidgePlan plan;
     for (;; group = (group + 1) / 2) {
@@ -240,21 +241,27 @@ class RidgeJob {
         if (last) throw;
         continue;
       }
-      forecast_bytes_ = beside + std::max(plan.bytes + bands, scoring_bytes(size.targets, plan));
-      if (last || options_.memory <= 0 || forecast_bytes_ <= options_.memory) break;
+      result_.summary.forecast_bytes =
+          beside + std::max(plan.bytes + bands, scoring_bytes(size.targets, plan));
+      if (last || options_.memory <= 0 || result_.summary.forecast_bytes <= options_.memory) break;
     }
-    say(fmt::format(
-        "memory: {:.0f} MB now, at most {:.0f} MB forecast for the fit{}{}",
-        static_cast<double>(resident_bytes()) / kMega, forecast_bytes_ / kMega,
-        options_.memory > 0 ? fmt::format(", {:.0f} MB allowed", options_.memory / kMega) : "",
-        group < targets ? fmt::format("; {} targets at a time", group) : ""));
+    say_memory(group);
     return group;
   }
 
+  void say_memory(std::size_t group) const {
+    std::string line =
+        text("memory: ", whole(static_cast<double>(resident_bytes()) / kMega), " MB now, at most ",
+             whole(result_.summary.forecast_bytes / kMega), " MB forecast for the fit");
+    if (options_.memory > 0) line += text(", ", whole(options_.memory / kMega), " MB allowed");
+    if (group < result_.names.size()) line += text("; ", group, " targets at a time");
+    say(line);
+  }
+
   void fit(std::size_t first, std::size_t count, const encoding::RidgeOptions& ridge,
-           RidgeScorer& scorer) {
+           Scorer& scorer) {
     const encoding::TargetSource<T> source{
-        index_of(train_.rows.size()), index_of(count),
+        linalg::index_of(train_.rows.size()), linalg::index_of(count),
         [&, first](Eigen::Index at, encoding::MutableRef<T> out) {
           read_targets<T>(train_, first + static_cast<std::size_t>(at), out);
         }};
@@ -262,27 +269,27 @@ class RidgeJob {
       fit_bands(first, source, ridge, scorer);
       return;
     }
-    // The last fit has no need of the features after it.
+    // The features are not needed after the last fit.
     const bool last = first + count == result_.names.size();
     const auto model =
         last ? encoding::fit_ridge_in_place<T>(std::move(x_train_), source, train_.segment, ridge)
              : encoding::fit_ridge<T>(x_train_, source, train_.segment, ridge);
     say(encoding::describe(model));
     note(first, model.flags, model.alpha);
-    form_ = model.primal() ? "primal" : "dual";
-    folds_ = model.folds;
-    timer_.start("predict");
+    result_.summary.form = model.primal() ? "primal" : "dual";
+    result_.summary.alpha_folds = model.folds;
+    begin_stage("predict");
     const encoding::RowMatrix<T> prepared = model.prepare(x_test_);
     score(first, count, scorer, [&](Eigen::Index at, encoding::MutableRef<T> predicted) {
       model.predict_some(prepared, at, predicted);
-      return std::vector<Array>();
+      return std::vector<Matrix>();
     });
     keep_weights(first, count,
                  [&](Eigen::Index at, Eigen::Index width) { return model.weights(at, width); });
   }
 
   void fit_bands(std::size_t first, const encoding::TargetSource<T>& source,
-                 const encoding::RidgeOptions& ridge, RidgeScorer& scorer) {
+                 const encoding::RidgeOptions& ridge, Scorer& scorer) {
     fits_ = 0;
     const encoding::BandedOptions options{
         .ridge = ridge,
@@ -292,8 +299,8 @@ class RidgeJob {
     const auto model =
         encoding::fit_banded_ridge<T>(x_train_, design_.sizes, source, train_.segment, options);
     note(first, model.flags, model.alpha);
-    form_ = "banded";
-    folds_ = encoding::make_folds(train_.segment).description;
+    result_.summary.form = "banded";
+    result_.summary.alpha_folds = encoding::make_folds(train_.segment).description;
     for (std::size_t k = 0; k < result_.bands.size(); ++k) {
       std::vector<double>& weights = result_.bands[k].weight;
       for (std::size_t j = 0; j < model.flags.size(); ++j) {
@@ -302,20 +309,18 @@ class RidgeJob {
                               : std::numeric_limits<double>::quiet_NaN());
       }
     }
-    timer_.start("predict");
-    score(
-        first, model.flags.size(), scorer, [&](Eigen::Index at, encoding::MutableRef<T> predicted) {
-          std::vector<Array> parts;
-          predicted.rowwise() = model.intercept.segment(at, predicted.cols());
-          for (std::size_t k = 0; k < design_.sizes.size(); ++k) {
-            const auto part = model.predict_space(x_test_, k, at, predicted.cols());
-            predicted += part;
-            parts.push_back(
-                Array::from_shape({test_.rows.size(), static_cast<std::size_t>(predicted.cols())}));
-            as_matrix(parts.back()) = part.template cast<float>();
-          }
-          return parts;
-        });
+    begin_stage("predict");
+    score(first, model.flags.size(), scorer,
+          [&](Eigen::Index at, encoding::MutableRef<T> predicted) {
+            std::vector<Matrix> parts;
+            predicted.rowwise() = model.intercept.segment(at, predicted.cols());
+            for (std::size_t k = 0; k < design_.sizes.size(); ++k) {
+              const auto part = model.predict_space(x_test_, k, at, predicted.cols());
+              predicted += part;
+              parts.emplace_back(part.template cast<float>());
+            }
+            return parts;
+          });
     keep_weights(first, model.flags.size(), [&](Eigen::Index at, Eigen::Index width) {
       return encoding::RowMatrix<T>(model.coefficients.middleCols(at, width));
     });
@@ -324,19 +329,20 @@ class RidgeJob {
   /// predict(at, predicted): writes predictions of the targets from `at` on, counted from `first`,
   /// and returns each band's part.
   template <class Predict>
-  void score(std::size_t first, std::size_t count, RidgeScorer& scorer, const Predict& predict) {
+  void score(std::size_t first, std::size_t count, Scorer& scorer, const Predict& predict) {
     for (std::size_t at = 0; at < count; at += kScored) {
-      stop_if_interrupted("scores");
-      timer_.start("predict");
+      check("scores");
+      begin_stage("predict");
       const std::size_t width = std::min(kScored, count - at);
-      Values predicted = Values::from_shape({test_.rows.size(), width});
-      std::vector<Array> parts = predict(index_of(at), as_matrix(predicted));
-      Array targets = Array::from_shape({test_.rows.size(), width});
-      read_targets<float>(test_, first + at, as_matrix(targets));
+      encoding::RowMatrix<T> predicted(x_test_.rows(), linalg::index_of(width));
+      std::vector<Matrix> parts = predict(linalg::index_of(at), predicted);
+      Matrix targets(x_test_.rows(), linalg::index_of(width));
+      read_targets<float>(test_, first + at, targets);
       if constexpr (std::is_same_v<T, float>) {
         scorer.score(first + at, std::move(predicted), std::move(targets), std::move(parts));
       } else {
-        scorer.score(first + at, Array(predicted), std::move(targets), std::move(parts));
+        scorer.score(first + at, predicted.template cast<float>(), std::move(targets),
+                     std::move(parts));
       }
     }
   }
@@ -346,9 +352,9 @@ class RidgeJob {
     if (!options_.keep_weights) return;
     if (first == 0) result_.weights = Array::from_shape({features_, result_.names.size()});
     for (std::size_t at = 0; at < count; at += kScored) {
-      const Eigen::Index width = index_of(std::min(kScored, count - at));
-      as_matrix(result_.weights).middleCols(index_of(first + at), width) =
-          weights(index_of(at), width).template cast<float>();
+      const Eigen::Index width = linalg::index_of(std::min(kScored, count - at));
+      encoding::as_matrix(result_.weights).middleCols(linalg::index_of(first + at), width) =
+          weights(linalg::index_of(at), width).template cast<float>();
     }
   }
 
@@ -373,20 +379,16 @@ class RidgeJob {
       ++chosen[static_cast<std::size_t>(place - options_.alphas.begin())];
       ++fitted;
     }
-    auto& summary = ridge_summary_;
-    summary["form"] = form_;
-    summary["alphas"] = options_.alphas;
-    summary["alpha_choice"] = options_.global_alpha ? "global" : "per target";
-    summary["alpha_folds"] = folds_;
-    summary["alpha_histogram"] = chosen;
-    summary["forecast_bytes"] = forecast_bytes_;
+    auto& summary = result_.summary;
+    summary.alpha_histogram = chosen;
     const bool grid = chosen.size() > 1;
-    summary["n_alpha_lowest"] = grid ? chosen.front() : 0;
-    summary["n_alpha_highest"] = grid ? chosen.back() : 0;
+    summary.n_alpha_lowest = grid ? chosen.front() : 0;
+    summary.n_alpha_highest = grid ? chosen.back() : 0;
     const auto edge = [&](std::size_t count, const char* name) {
       if (count == 0 || !grid) return;
-      warnings_.push_back(fmt::format("{} of {} targets ({:.0f}%) chose the {} alpha of the grid",
-                                      count, fitted, percent(count, fitted), name));
+      result_.summary.warnings.push_back(text(count, " of ", fitted, " targets (",
+                                              whole(percent(count, fitted)), "%) chose the ", name,
+                                              " alpha of the grid"));
     };
     edge(chosen.front(), "lowest");
     edge(chosen.back(), "highest");
@@ -394,42 +396,23 @@ class RidgeJob {
 
   void summarize() {
     auto& summary = result_.summary;
-    summary["train_rows"] = train_.rows.size();
-    summary["test_rows"] = test_.rows.size();
-    summary["rows_without_features"] = train_.incomplete_features + test_.incomplete_features;
-    summary["rows_without_targets"] = train_.missing_targets + test_.missing_targets;
-    summary["delays"] = options_.delays;
-    summary["high_pass_s"] = options_.high_pass_s;
-    if (!design_.pca.is_null()) summary["pca"] = design_.pca;
-    if (banded()) summary["band_candidates"] = options_.band_candidates;
-    summary.update(ridge_summary_);
-    summary["precision"] = options_.float64 ? "float64" : "float32";
-    summary["seed"] = options_.seed;
-    summary["warnings"] = warnings_;
+    summary.train_rows = train_.rows.size();
+    summary.test_rows = test_.rows.size();
+    summary.rows_without_features = train_.incomplete_features + test_.incomplete_features;
+    summary.rows_without_targets = train_.missing_targets + test_.missing_targets;
+    summary.pca = std::move(design_.pca);
   }
 
-  RidgeData data_;
-  const RidgeJobOptions& options_;
-  StageTimer& timer_;
-  RidgeJobResult result_;
-  RidgeDesign design_;
+  EncodingData data_;
+  const EncodingOptions& options_;
+  EncodingResult result_;
+  Design design_;
   std::vector<RunTargets> runs_;
   UsedRows train_;
   UsedRows test_;
   encoding::RowMatrix<T> x_train_, x_test_;
   std::size_t features_ = 0;  // columns of both, and of each delay
-  nlohmann::ordered_json ridge_summary_;
-  std::vector<std::string> warnings_;
-  std::string form_, folds_;
   std::size_t fits_ = 0;
-  double forecast_bytes_ = 0;
 };
 
-}  // namespace
-
-RidgeJobResult run_ridge_job(RidgeData data, const RidgeJobOptions& options, StageTimer& timer) {
-  if (options.float64) return RidgeJob<double>(std::move(data), options, timer).run();
-  return RidgeJob<float>(std::move(data), options, timer).run();
-}
-
-}  // namespace vid2vox::runtime
+}  // namespace VID2VOX::pipeline::internal
