@@ -16,6 +16,7 @@
 
 namespace vid2vox::backend::cuda {
 
+inline namespace VID2VOX_ISA {
 namespace internal {
 
 /// Two pieces of pinned memory through which uploads go: one is filled while the other is read.
@@ -215,13 +216,14 @@ inline std::size_t graph_bytes(int device, cudaGraphMemAttributeType what) {
 }
 
 }  // namespace internal
+}  // namespace VID2VOX_ISA
 
 VID2VOX_CUDA_LINKAGE Stream current_stream() {
   const Stream stream = internal::scope_stream();
   return stream.handle == nullptr ? internal::own_stream() : stream;
 }
 
-VID2VOX_CUDA_LINKAGE Stream internal::exchange_current_stream(Stream stream) {
+VID2VOX_CUDA_LINKAGE Stream exchange_current_stream(Stream stream) {
   return std::exchange(scope_stream(), stream);
 }
 
