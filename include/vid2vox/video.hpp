@@ -2,6 +2,5 @@
 
 // The component vid2vox::video: reading videos, writing GIF and MP4 (FFmpeg).
 
-#include "vid2vox/io/ffmpeg.hpp"
 #include "vid2vox/io/video.hpp"
 #include "vid2vox/io/video_writer.hpp"

@@ -18,8 +18,8 @@ extern "C" {
 #include <xtensor/xtensor.hpp>
 
 #include "vid2vox/core/error.hpp"
-#include "vid2vox/io/ffmpeg.hpp"
 #include "vid2vox/io/file.hpp"
+#include "vid2vox/io/internal/ffmpeg.hpp"
 
 namespace VID2VOX::io {
 

@@ -20,7 +20,7 @@ namespace vid2vox::runtime {
 namespace {
 
 using Array = xt::xtensor<float, 2>;
-using encoding::internal::index_of;
+using linalg::index_of;
 
 constexpr double kMega = 1e6;
 

@@ -11,7 +11,7 @@
 #include <vector>
 #include <xtensor/xtensor.hpp>
 
-#include "vid2vox/encoding/ridge/internal/rows.hpp"
+#include "vid2vox/encoding/ridge/targets.hpp"
 
 namespace vid2vox::runtime {
 

@@ -14,7 +14,7 @@
 #include <string>
 
 #include "simt/shim_record.hpp"
-#include "vid2vox/backend/cuda/runtime/stream_pool.hpp"
+#include "vid2vox/backend/cuda/runtime/internal/stream_pool.hpp"
 
 namespace vid2vox::backend::cuda {
 namespace {

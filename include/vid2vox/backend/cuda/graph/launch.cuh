@@ -4,7 +4,7 @@
 
 #include "vid2vox/backend/cuda/graph/graph.hpp"
 #include "vid2vox/backend/cuda/runtime/call.cuh"
-#include "vid2vox/backend/cuda/runtime/stream_pool.hpp"
+#include "vid2vox/backend/cuda/runtime/internal/stream_pool.hpp"
 
 namespace vid2vox::backend::cuda {
 

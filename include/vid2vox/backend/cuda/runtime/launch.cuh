@@ -12,7 +12,7 @@
 
 #include "vid2vox/backend/cuda/runtime/call.cuh"
 #include "vid2vox/backend/cuda/runtime/runtime.hpp"
-#include "vid2vox/backend/cuda/runtime/stream_pool.hpp"
+#include "vid2vox/backend/cuda/runtime/internal/stream_pool.hpp"
 
 namespace vid2vox::backend::cuda {
 
@@ -224,7 +224,7 @@ VID2VOX_CUDA_LINKAGE Stream current_stream() {
 }
 
 VID2VOX_CUDA_LINKAGE Stream exchange_current_stream(Stream stream) {
-  return std::exchange(scope_stream(), stream);
+  return std::exchange(internal::scope_stream(), stream);
 }
 
 VID2VOX_CUDA_LINKAGE Stream create_stream() {

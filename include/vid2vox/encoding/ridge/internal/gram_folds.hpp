@@ -103,7 +103,7 @@ GramFold<T> prepare_gram_fold(const RidgeFeatures<T>& features, const RowMatrix<
   // The features' mean over all rows is 0.
   if (features.intercept) fold.train_mean = -fold.sum / fold.train_rows;
   RowMatrix<double> gram = gram_of_columns<T>(own);
-  Eigenpairs pairs = decompose(training_gram(features, total, gram, fold, anew));
+  linalg::Eigenpairs pairs = linalg::eigenpairs(training_gram(features, total, gram, fold, anew));
   fold.values = std::move(pairs.values);
   fold.vectors = std::move(pairs.vectors);
   const double count = static_cast<double>(rows.count);
