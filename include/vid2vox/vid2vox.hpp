@@ -23,6 +23,7 @@
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/core/half.hpp"
 #include "vid2vox/core/host_device.hpp"
+#include "vid2vox/core/isa.hpp"
 #include "vid2vox/core/matrix_view.hpp"
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/core/parameters.hpp"
