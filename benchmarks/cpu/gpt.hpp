@@ -51,7 +51,8 @@ struct GptSampling : Case {
   }
   /// A whole clip, with its keys and values of the clip before.
   void sample() {
-    Decoder decoder(batch, state.state(), typename Model::Codebook(embeddings.data()), previous.data());
+    Decoder decoder(batch, state.state(), typename Model::Codebook(embeddings.data()),
+                    previous.data());
     decoder.decode_clip(SamplingOptions{}, codes.data(), nullptr);
   }
 

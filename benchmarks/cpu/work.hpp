@@ -62,10 +62,10 @@ struct VqvaeFlops {
   constexpr explicit VqvaeFlops(const VqvaeConfig& c) {
     constexpr int kRgb = 3;
     constexpr int kKernel = 4;
-    const int stages = vid2vox::internal::stage_count(c.downsample);
+    const int stages = vid2vox::vqvae_stage_count(c.downsample);
     Extent3 grid = c.clip;
     for (int stage = 0; stage < stages; ++stage) {
-      const Extent3 stride = vid2vox::internal::stage_stride(c.downsample, stage);
+      const Extent3 stride = vid2vox::vqvae_stage_stride(c.downsample, stage);
       const double flops =
           convolution_flops(grid, stage == 0 ? kRgb : c.n_hiddens, c.n_hiddens, kKernel, stride);
       if (stage == 0) first = flops;
@@ -82,7 +82,7 @@ struct VqvaeFlops {
     search = 2.0 * static_cast<double>(grid.volume()) * c.embedding_dim * c.n_codes;
     decode = blocks + point;
     for (int stage = 0; stage < stages; ++stage) {
-      const Extent3 stride = vid2vox::internal::stage_stride(c.downsample, stage);
+      const Extent3 stride = vid2vox::vqvae_stage_stride(c.downsample, stage);
       grid = {grid.t * stride.t, grid.h * stride.h, grid.w * stride.w};
       decode += convolution_flops(grid, stage + 1 == stages ? kRgb : c.n_hiddens, c.n_hiddens,
                                   kKernel, stride);

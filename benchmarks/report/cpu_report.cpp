@@ -25,7 +25,7 @@ int main(int argc, char** argv) {
     write(argv[2], report.dump(1) + "\n");
     const std::string tables = cpu_tables(report);
     std::cout << tables;
-    if (argc == 4) write(argv[3], with_tables(report_detail::read_text(argv[3]), tables));
+    if (argc == 4) write(argv[3], with_tables(read_text(argv[3]), tables));
   } catch (const std::exception& error) {
     std::cerr << "error: " << error.what() << "\n";
     return 1;

@@ -15,7 +15,7 @@ namespace vid2vox::bench {
 /// Measurements by benchmark's name, one map a round.
 using Rounds = std::vector<std::map<std::string, Measurement>>;
 
-namespace report_detail {
+namespace internal {
 
 inline double median(std::vector<double> values) {
   if (values.empty()) return 0;
@@ -107,13 +107,13 @@ struct Workload {
   }
 };
 
-}  // namespace report_detail
+}  // namespace internal
 
 /// One entry for each operation, precision and shape that we have measured. Rivals are those of the
 /// same precision and, for other precisions, those in float32 too; `ratio` is, by engine of ours,
 /// the median over the rounds of the rival's time over ours.
 inline Json compare_rounds(const Rounds& rounds) {
-  using namespace report_detail;
+  using namespace internal;
   std::set<std::string> names;
   for (const auto& round : rounds) {
     for (const auto& [name, m] : round) names.insert(name);
@@ -176,7 +176,7 @@ inline Json compare_rounds(const Rounds& rounds) {
 inline Json whole_programs(const std::map<std::string, Measurement>& all) {
   Json result = Json::array();
   for (const auto& [name, m] : all) {
-    const auto parts = report_detail::parts_of(name);
+    const auto parts = internal::parts_of(name);
     Json entry{{"name", parts[0] + "/" + parts[1] + "/" + parts[2]}, {"who", parts[3]}};
     if (m.error.empty()) {
       entry["seconds"] = m.seconds;
@@ -192,7 +192,7 @@ inline Json whole_programs(const std::map<std::string, Measurement>& all) {
 /// The whole report from the folder. Files, each of which may be absent: facts.tsv (name, value),
 /// rounds/<number>/*.json, memory/*.json, compile/*.json.
 inline Json cpu_report(const fs::path& folder) {
-  using namespace report_detail;
+  using namespace internal;
   Json report{{"format", 1}, {"facts", Json::object()}, {"context", Json::object()}};
   for (const auto& row : read_table(folder / "facts.tsv")) report["facts"][row[0]] = field(row, 1);
   Rounds rounds;

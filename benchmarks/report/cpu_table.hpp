@@ -10,7 +10,7 @@ namespace vid2vox::bench {
 inline constexpr double kCompileSeconds = 60;
 inline constexpr double kCompileBytes = 2e9;
 
-namespace report_detail {
+namespace internal {
 
 /// A number with three significant digits and a unit.
 inline std::string number_text(double value, const std::string& unit = "") {
@@ -145,11 +145,11 @@ inline std::string compile_table(const Json& report) {
   return text;
 }
 
-}  // namespace report_detail
+}  // namespace internal
 
 /// All of it: the facts, the ceilings, and a table for each kind of measurement that is there.
 inline std::string cpu_tables(const Json& report) {
-  using namespace report_detail;
+  using namespace internal;
   constexpr double kGiga = 1e9;
   std::string text;
   for (const auto& [name, value] : report["facts"].items()) {

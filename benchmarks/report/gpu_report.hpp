@@ -8,7 +8,7 @@
 
 namespace vid2vox::bench {
 
-namespace report_detail {
+namespace internal {
 
 inline std::string unescape_xml(std::string text) {
   const std::pair<const char*, const char*> entities[] = {
@@ -52,13 +52,13 @@ inline std::vector<fs::path> files_of(const fs::path& folder, const std::string&
   return files;
 }
 
-}  // namespace report_detail
+}  // namespace internal
 
 /// The cases in what Catch2's XML reporter wrote, of a program that may have been ended on the way.
 /// A case without a result is the one during which that happened. Failures have their first
 /// assertion.
 inline Json test_cases(const std::string& program, const std::string& xml) {
-  using report_detail::attribute;
+  using internal::attribute;
   Json cases = Json::array();
   const std::string start = "<TestCase ";
   for (auto at = xml.find(start); at != std::string::npos;) {
@@ -72,13 +72,13 @@ inline Json test_cases(const std::string& program, const std::string& xml) {
       const bool passed = attribute(tag, "success") == "true";
       const bool skipped = text.find("[skipped]", result) != std::string::npos;
       outcome = !passed ? "failed" : skipped ? "skipped" : "passed";
-      entry["seconds"] = report_detail::number(attribute(tag, "durationInSeconds"));
+      entry["seconds"] = internal::number(attribute(tag, "durationInSeconds"));
     }
     entry["outcome"] = outcome;
     const auto assertion = text.find("<Expanded>");
     if (outcome == "failed" && assertion != std::string::npos) {
       entry["assertion"] =
-          report_detail::first_lines(text, assertion + std::string("<Expanded>").size());
+          internal::first_lines(text, assertion + std::string("<Expanded>").size());
     }
     cases.push_back(entry);
     at = next;
@@ -89,8 +89,8 @@ inline Json test_cases(const std::string& program, const std::string& xml) {
 /// All cases of the folder's files <program>.xml, and how many ended how.
 inline Json test_results(const fs::path& folder) {
   Json result{{"passed", 0}, {"failed", 0}, {"skipped", 0}, {"cut", 0}, {"cases", Json::array()}};
-  for (const fs::path& file : report_detail::files_of(folder, ".xml")) {
-    for (const Json& entry : test_cases(file.stem().string(), report_detail::read_text(file))) {
+  for (const fs::path& file : internal::files_of(folder, ".xml")) {
+    for (const Json& entry : test_cases(file.stem().string(), read_text(file))) {
       const auto outcome = entry["outcome"].get<std::string>();
       result[outcome] = result[outcome].get<int>() + 1;
       result["cases"].push_back(entry);
@@ -127,10 +127,10 @@ inline Json sanitizer_result(const std::string& program, const std::string& tool
 /// The parts in order, each with its programs and how they ended, from parts.tsv, plan.tsv and
 /// done.tsv (see gpu_report). A program of the plan that has not ended yet is not_reached.
 inline Json part_results(const fs::path& folder) {
-  using report_detail::field;
-  using report_detail::number;
+  using internal::field;
+  using internal::number;
   std::map<std::string, Json> done;
-  for (const auto& row : report_detail::read_table(folder / "done.tsv")) {
+  for (const auto& row : internal::read_table(folder / "done.tsv")) {
     Json& entry = done[row[0] + "\t" + field(row, 1)];
     entry = {{"program", field(row, 1)},
              {"status", field(row, 2)},
@@ -138,9 +138,9 @@ inline Json part_results(const fs::path& folder) {
              {"seconds", number(field(row, 4))}};
     if (!field(row, 5).empty()) entry["reason"] = field(row, 5);
   }
-  const auto plan = report_detail::read_table(folder / "plan.tsv");
+  const auto plan = internal::read_table(folder / "plan.tsv");
   Json parts = Json::array();
-  for (const auto& row : report_detail::read_table(folder / "parts.tsv")) {
+  for (const auto& row : internal::read_table(folder / "parts.tsv")) {
     Json part{{"part", row[0]}, {"kind", field(row, 1)}, {"limit_seconds", number(field(row, 2))}};
     double seconds = 0;
     Json programs = Json::array();
@@ -164,7 +164,7 @@ inline Json part_results(const fs::path& folder) {
 /// Ours beside the rivals, by operation, precision and shape. `ratio` is the rival's time over
 /// ours.
 inline Json compare(const std::map<std::string, Measurement>& all) {
-  const Ceilings ceilings = report_detail::ceilings_of(all);
+  const Ceilings ceilings = internal::ceilings_of(all);
   std::map<std::string, std::map<std::string, Measurement>> groups;
   for (const auto& [name, m] : all) {
     const auto slash = name.rfind('/');
@@ -172,13 +172,13 @@ inline Json compare(const std::map<std::string, Measurement>& all) {
   }
   Json result = Json::array();
   for (const auto& [group, members] : groups) {
-    const auto parts = report_detail::parts_of(group);
+    const auto parts = internal::parts_of(group);
     Json entry{{"name", group}, {"rivals", Json::array()}};
     const auto ours = members.find("ours");
     for (const auto& [who, m] : members) {
       Json measured;
       if (m.error.empty()) {
-        report_detail::add_rates(m, parts[1], ceilings, measured);
+        internal::add_rates(m, parts[1], ceilings, measured);
       } else {
         measured["error"] = m.error;
       }
@@ -196,7 +196,7 @@ inline Json compare(const std::map<std::string, Measurement>& all) {
   return result;
 }
 
-namespace report_detail {
+namespace internal {
 
 /// What compute-sanitizer found, by the parts' programs.
 inline Json sanitizer_results(const fs::path& folder, const Json& parts) {
@@ -232,7 +232,7 @@ inline void add_benchmarks(const fs::path& folder, Json& report) {
   report["benchmarks"] = compare(all);
 }
 
-}  // namespace report_detail
+}  // namespace internal
 
 /// The whole report from the folder. Files, each of which may be absent: facts.tsv (name, value),
 /// libraries.tsv (name, path, where it was found), missing.tsv (name), parts.tsv (part, kind,
@@ -240,8 +240,8 @@ inline void add_benchmarks(const fs::path& folder, Json& report) {
 /// seconds, reason), tests/<program>.xml, bench/<program>.json, logs/<program>-<sanitizer's
 /// tool>.log.
 inline Json gpu_report(const fs::path& folder) {
-  using report_detail::field;
-  using report_detail::read_table;
+  using internal::field;
+  using internal::read_table;
   Json report{{"format", 2}, {"facts", Json::object()}, {"libraries", Json::array()}};
   for (const auto& row : read_table(folder / "facts.tsv")) report["facts"][row[0]] = field(row, 1);
   for (const auto& row : read_table(folder / "libraries.tsv")) {
@@ -253,8 +253,8 @@ inline Json gpu_report(const fs::path& folder) {
   }
   report["parts"] = part_results(folder);
   report["tests"] = test_results(folder / "tests");
-  report["sanitizer"] = report_detail::sanitizer_results(folder, report["parts"]);
-  report_detail::add_benchmarks(folder, report);
+  report["sanitizer"] = internal::sanitizer_results(folder, report["parts"]);
+  internal::add_benchmarks(folder, report);
   return report;
 }
 

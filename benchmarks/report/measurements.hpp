@@ -17,14 +17,15 @@ namespace vid2vox::bench {
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
-namespace report_detail {
-
+/// The whole of a file; empty if it cannot be read.
 inline std::string read_text(const fs::path& path) {
   std::ifstream file(path);
   std::stringstream text;
   text << file.rdbuf();
   return text.str();
 }
+
+namespace internal {
 
 /// Lines of fields that are separated by tabs.
 inline std::vector<std::vector<std::string>> read_table(const fs::path& path) {
@@ -51,7 +52,7 @@ inline double number(const std::string& text) {
   }
 }
 
-}  // namespace report_detail
+}  // namespace internal
 
 /// A file of Google Benchmark; if the program was ended while it wrote, what stands before that.
 /// Null if that is nothing.
@@ -113,7 +114,7 @@ struct Ceilings {
   std::map<std::string, double> product_flops_per_s;  // by precision
 };
 
-namespace report_detail {
+namespace internal {
 
 /// The name's parts: operation, precision, shape, who.
 inline std::vector<std::string> parts_of(const std::string& name) {
@@ -164,6 +165,6 @@ inline void add_rates(const Measurement& m, const std::string& precision, const 
   for (const auto& [counter, value] : m.counters) into[counter] = value;
 }
 
-}  // namespace report_detail
+}  // namespace internal
 
 }  // namespace vid2vox::bench

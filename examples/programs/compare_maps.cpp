@@ -57,9 +57,8 @@ report::Figure scatter(const Pairs& pairs, const Arguments& a, const std::string
                        const std::string& statistics) {
   report::Figure figure(560, 610, a.scale);
   const report::Box area = {78, 98, 450, 450};
-  report::internal::Axis x =
-      report::internal::make_axis(std::vector{&pairs.a, &pairs.b}, false, 0.05);
-  report::internal::Axis y = x;
+  report::Axis x = report::make_axis(std::vector{&pairs.a, &pairs.b}, false, 0.05);
+  report::Axis y = x;
   x.from = area.x;
   x.to = area.x + area.width;
   y.from = area.y + area.height;
@@ -68,8 +67,8 @@ report::Figure scatter(const Pairs& pairs, const Arguments& a, const std::string
   figure.text({area.x, 52}, counts, {.size = 13, .color = report::kGray});
   figure.text({area.x, 71}, statistics, {.size = 13, .color = report::kGray});
   const std::string label = a.column == "r" ? "Pearson r" : a.column;
-  report::internal::draw_frame(figure, area, x, y, label + ", " + a.names[0],
-                               label + ", " + a.names[1], true);
+  report::draw_frame(figure, area, x, y, label + ", " + a.names[0], label + ", " + a.names[1],
+                     true);
   figure.line({x(x.low), y(x.low)}, {x(x.high), y(x.high)}, report::kGray, 1.2);
   for (std::size_t i = 0; i < pairs.a.size(); ++i) {
     const bool second = pairs.b[i] > pairs.a[i];

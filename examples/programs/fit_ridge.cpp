@@ -14,6 +14,7 @@
 
 #include "programs/run_main.hpp"
 #include "vid2vox/encoding/ridge/options.hpp"
+#include "vid2vox/io/text.hpp"
 #include "vid2vox/io/time_series.hpp"
 #include "vid2vox/linalg/engine.hpp"
 #include "vid2vox/runtime/encoding_job.hpp"
@@ -316,11 +317,11 @@ xt::xtensor<float, 2> load_features(const Arguments& a, std::size_t run,
 
 /// Targets of a run that can be read in parts; none for other kinds of files.
 std::optional<pipeline::RunTargets> stored_targets(const std::string& path) {
-  auto [file, member] = io::internal::split_member(path);
-  const std::string lower = io::internal::lower_case(file);
+  auto [file, member] = io::split_member(path);
+  const std::string lower = io::lower_case(file);
   if (lower.ends_with(".npy")) return npy_targets(file);
   if (!lower.ends_with(".h5") && !lower.ends_with(".hdf5")) return std::nullopt;
-  if (member.empty()) member = io::internal::only_dataset(file);
+  if (member.empty()) member = io::only_dataset(file);
   return hdf5_targets(file, member);
 }
 

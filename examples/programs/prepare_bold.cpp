@@ -89,7 +89,7 @@ struct Run {
 };
 
 bool ends_with_any(const std::string& path, std::initializer_list<const char*> extensions) {
-  const std::string lower = io::internal::lower_case(path);
+  const std::string lower = io::lower_case(path);
   return std::any_of(extensions.begin(), extensions.end(),
                      [&](const char* extension) { return lower.ends_with(extension); });
 }

@@ -27,5 +27,4 @@
 #include "vid2vox/backend/cuda/pointwise/pointwise.hpp"
 #include "vid2vox/backend/cuda/runtime/number_type.hpp"
 #include "vid2vox/backend/cuda/runtime/runtime.hpp"
-#include "vid2vox/backend/cuda/runtime/stream_pool.hpp"
 #include "vid2vox/vid2vox.hpp"

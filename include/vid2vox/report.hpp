@@ -2,7 +2,7 @@
 
 // The component vid2vox::report: maps, curves and HTML (cairo).
 
-#include "vid2vox/report/brain_outline.hpp"
+#include "vid2vox/report/axes.hpp"
 #include "vid2vox/report/brain_slices.hpp"
 #include "vid2vox/report/clips.hpp"
 #include "vid2vox/report/curves.hpp"

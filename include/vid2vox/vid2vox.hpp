@@ -1,19 +1,14 @@
 #pragma once
 
-// Everything public that needs only a C++20 compiler, Eigen, xtensor and nlohmann_json. Each component
-// has a header like this of its own: video.hpp, hdf5.hpp, arrays.hpp, report.hpp, nifti.hpp, onednn.hpp,
-// lapack.hpp, cuda.hpp.
+// Everything public that needs only a C++20 compiler, Eigen, xtensor and nlohmann_json. Each
+// component has a header like this of its own: video.hpp, hdf5.hpp, arrays.hpp, report.hpp,
+// nifti.hpp, onednn.hpp, lapack.hpp, cuda.hpp.
 
 #include "vid2vox/backend/cpu/adam.hpp"
 #include "vid2vox/backend/cpu/attention.hpp"
-#include "vid2vox/backend/cpu/attention_few_queries.hpp"
-#include "vid2vox/backend/cpu/attention_gradient_tiles.hpp"
-#include "vid2vox/backend/cpu/attention_tiles.hpp"
 #include "vid2vox/backend/cpu/axial_attention.hpp"
 #include "vid2vox/backend/cpu/codebook.hpp"
-#include "vid2vox/backend/cpu/codebook_search.hpp"
 #include "vid2vox/backend/cpu/conv3d.hpp"
-#include "vid2vox/backend/cpu/conv3d_fold.hpp"
 #include "vid2vox/backend/cpu/embedding.hpp"
 #include "vid2vox/backend/cpu/graph.hpp"
 #include "vid2vox/backend/cpu/loss.hpp"
@@ -74,6 +69,7 @@
 #include "vid2vox/io/npy.hpp"
 #include "vid2vox/io/number_format.hpp"
 #include "vid2vox/io/safetensors.hpp"
+#include "vid2vox/io/text.hpp"
 #include "vid2vox/io/volume.hpp"
 #include "vid2vox/layers/activation.hpp"
 #include "vid2vox/layers/axial_attention.hpp"
@@ -131,6 +127,7 @@
 #include "vid2vox/pipeline/gpt_features.hpp"
 #include "vid2vox/pipeline/run_targets.hpp"
 #include "vid2vox/report/html.hpp"
+#include "vid2vox/stimulus/low_level.hpp"
 #include "vid2vox/training/adam.hpp"
 #include "vid2vox/training/checkpoint.hpp"
 #include "vid2vox/training/loss_scale.hpp"

@@ -166,14 +166,13 @@ TEST_CASE("a command's seconds and memory are measured, and its failure is told"
   };
   // awk grows one string to more than 40 MB.
   REQUIRE(run("awk 'BEGIN { s = \"xxxxxxxxxx\"; while (length(s) < 4e7) s = s s }'") == 0);
-  const auto good = measurements(Json::parse(report_detail::read_text(result))).at("a/b/c/d");
+  const auto good = measurements(Json::parse(read_text(result))).at("a/b/c/d");
   CHECK(good.error.empty());
   CHECK(good.seconds > 0);
   CHECK(good.counters.at("peak_bytes") > 4e7);
   CHECK(good.counters.at("cpu_seconds") > 0);
   CHECK(run("false") != 0);
-  CHECK_FALSE(
-      measurements(Json::parse(report_detail::read_text(result))).at("a/b/c/d").error.empty());
+  CHECK_FALSE(measurements(Json::parse(read_text(result))).at("a/b/c/d").error.empty());
   CHECK(run("/no/such/program") != 0);
 }
 

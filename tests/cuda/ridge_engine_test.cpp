@@ -1,6 +1,6 @@
 #include <vector>
 
-#include "encoding/ridge/engine_cases.hpp"
+#include "linalg/engine_cases.hpp"
 #include "vid2vox/backend/cuda/dense/engine.hpp"
 #include "vid2vox/core/parallel.hpp"
 
@@ -144,10 +144,10 @@ TEST_CASE("an eigendecomposition of what is not finite, or does not fit, is an e
     Matrix broken = Matrix::Identity(4, 4);
     broken(1, 2) = wrong;
     broken(2, 1) = wrong;
-    CHECK_THROWS_AS(encoding::internal::decompose(broken), Error);
+    CHECK_THROWS_AS(linalg::eigenpairs(broken), Error);
   }
   try {
-    encoding::internal::decompose(Matrix(Matrix::Identity(1000, 1000)));
+    linalg::eigenpairs(Matrix(Matrix::Identity(1000, 1000)));
     FAIL("no error");
   } catch (const Error& error) {
     CHECK(error.problem().find("order 1000 takes at least 8 MB") != std::string::npos);

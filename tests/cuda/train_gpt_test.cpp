@@ -139,8 +139,8 @@ TEST_CASE("cached decoding on the GPU gives the codes of the CPU") {
     std::vector<float> host(previous.size());
     for (std::size_t i = 0; i < host.size(); ++i) host[i] = static_cast<float>(key.normal(7 * i));
     Memory::upload(host.size(), host.data(), previous.data());
-    GptDecoder<kGpt, Policy<fp32, D>> decoder(kBatch, state.state(), typename Model::Codebook(embeddings.data()),
-                                              previous.data());
+    GptDecoder<kGpt, Policy<fp32, D>> decoder(
+        kBatch, state.state(), typename Model::Codebook(embeddings.data()), previous.data());
     std::vector<std::int32_t> result(kBatch * Model::kTokens, -1);
     decoder.decode_clip({.seed = kSeed}, result.data(), nullptr);
     return result;

@@ -111,7 +111,8 @@ TEST_CASE("decoding a batch equals decoding its elements") {
   for (std::size_t i = 0; i < previous.size(); ++i) previous[i] = key.normal(20000 + i);
   const auto decode = [&](std::size_t batch, const double* context_clip, std::vector<double>& out) {
     GptDecoder<kSmall, Policy<fp64, cpu>> decoder(batch, {parameters.data(), nullptr},
-                                                  typename Model::Codebook(embeddings.data()), context_clip);
+                                                  typename Model::Codebook(embeddings.data()),
+                                                  context_clip);
     std::vector<std::int32_t> codes(batch * Model::kTokens, -1);
     out.assign(batch * Model::kTokens * Model::kClasses, std::nan(""));
     decoder.decode_clip({.greedy = true}, codes.data(), out.data());

@@ -47,8 +47,8 @@ struct Run {
     context.scratch = Workspace<double>(scratch.data(), scratch.size());
   }
   double loss() {
-    Model::forward(context, state, typename Model::Codebook(embeddings.data()), previous.data(), next.data(), logits.data(),
-                   saved.data());
+    Model::forward(context, state, typename Model::Codebook(embeddings.data()), previous.data(),
+                   next.data(), logits.data(), saved.data());
     double loss = NAN;
     Model::loss(context, logits.data(), next.data(), nullptr, &loss);
     return loss;

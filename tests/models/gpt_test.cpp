@@ -50,8 +50,8 @@ struct Loaded {
     context.scratch = Workspace<T>(scratch.data(), scratch.size());
   }
   double forward() {
-    Model::forward(context, state, typename Model::Codebook(embeddings.data()), previous.data(), next.data(), logits.data(),
-                   saved.data());
+    Model::forward(context, state, typename Model::Codebook(embeddings.data()), previous.data(),
+                   next.data(), logits.data(), saved.data());
     double loss = NAN;
     Model::loss(context, logits.data(), next.data(), nullptr, &loss);
     return loss;

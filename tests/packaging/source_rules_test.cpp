@@ -1,7 +1,9 @@
 // Rules that the sources keep (docs/architecture.md): which folder may include which, where Eigen
 // may appear, how long a file may be, what the umbrella header holds.
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
+#include <initializer_list>
 #include <map>
 #include <regex>
 #include <set>
@@ -9,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "packaging/source_files.hpp"
 #include "support/catch.hpp"
 #include "support/test_data.hpp"
 
@@ -16,22 +19,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string content(const fs::path& path) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-/// What stands between the brackets or quotes of each include directive.
-std::vector<std::string> includes_of(const std::string& text) {
-  static const std::regex kDirective(R"((?:^|\n)[ \t]*#[ \t]*include[ \t]*[<"]([^>"]+)[>"])");
-  std::vector<std::string> result;
-  for (std::sregex_iterator at(text.begin(), text.end(), kDirective), end; at != end; ++at) {
-    result.push_back((*at)[1]);
-  }
-  return result;
-}
+using vid2vox::testing::content;
+using vid2vox::testing::includes_of;
+using vid2vox::testing::is_public;
+using vid2vox::testing::library_headers;
+using vid2vox::testing::source_dir;
+using vid2vox::testing::sources_under;
 
 /// Room of include/vid2vox -> the rooms that it may include besides itself.
 const std::map<std::string, std::set<std::string>>& arrows() {
@@ -105,7 +98,8 @@ std::vector<std::string> complaints(const std::string& header, const std::string
     }
     const bool linear_algebra =
         included.starts_with("Eigen/") || included.starts_with("unsupported/");
-    if (linear_algebra && folder != "linalg" && folder != "encoding" && folder != "pipeline") {
+    if (linear_algebra && !header.starts_with("vid2vox/backend/cpu/") && folder != "linalg" &&
+        folder != "encoding" && folder != "pipeline") {
       result.push_back(header + " may not include " + included);
     }
     if (included == "omp.h" && header != "vid2vox/core/parallel.hpp") {
@@ -117,34 +111,105 @@ std::vector<std::string> complaints(const std::string& header, const std::string
   return result;
 }
 
-/// Whether users may include it.
-bool is_public(const std::string& header) {
-  return header.find("/internal/") == std::string::npos;
+/// Complaints about what a source outside of the library includes: src/ nothing of the programs and
+/// the demo, which are built on it, and the demo nothing of the programs.
+std::vector<std::string> program_complaints(const std::string& source, const std::string& text) {
+  std::vector<std::string> result;
+  const auto starts = [](const std::string& included, std::initializer_list<const char*> folders) {
+    return std::any_of(folders.begin(), folders.end(),
+                       [&](const char* folder) { return included.starts_with(folder); });
+  };
+  for (const std::string& included : includes_of(text)) {
+    const bool wrong =
+        (source.starts_with("src/") && starts(included, {"examples/", "programs/", "demo/"})) ||
+        (source.starts_with("examples/demo/") &&
+         starts(included, {"examples/programs/", "programs/", "../"}));
+    if (wrong) result.push_back(source + " may not include " + included);
+  }
+  return result;
 }
 
-fs::path source_dir() { return VID2VOX_SOURCE_DIR; }
+/// Header -> the components that it needs, by the build.
+using HeaderComponents = std::map<std::string, std::set<std::string>>;
+/// Component -> what its umbrella header includes.
+using Umbrellas = std::map<std::string, std::set<std::string>>;
 
-std::vector<std::string> public_headers() {
+/// Complaints unless each public header is in exactly one umbrella of the components that it needs,
+/// and umbrellas include nothing else.
+std::vector<std::string> umbrella_complaints(const HeaderComponents& headers,
+                                             const Umbrellas& umbrellas) {
   std::vector<std::string> result;
-  for (const auto& entry : fs::recursive_directory_iterator(source_dir() / "include")) {
-    if (entry.is_regular_file()) {
-      result.push_back(fs::relative(entry.path(), source_dir() / "include").generic_string());
+  for (const auto& [header, components] : headers) {
+    std::size_t listed = 0;
+    for (const std::string& component : components) {
+      const auto umbrella = umbrellas.find(component);
+      if (umbrella != umbrellas.end()) listed += umbrella->second.count(header);
+    }
+    const std::size_t expected = is_public(header) ? 1 : 0;
+    if (listed != expected) {
+      result.push_back(header + " is in " + std::to_string(listed) + " umbrellas");
     }
   }
-  std::sort(result.begin(), result.end());
+  for (const auto& [component, included] : umbrellas) {
+    for (const std::string& header : included) {
+      const auto known = headers.find(header);
+      if (known == headers.end() || !known->second.contains(component)) {
+        result.push_back(component + ".hpp includes " + header);
+      }
+    }
+  }
+  return result;
+}
+
+/// The headers that need components, umbrellas aside.
+HeaderComponents headers_of_components() {
+  HeaderComponents result;
+  std::ifstream list(VID2VOX_COMPONENT_LIST);
+  for (std::string line; std::getline(list, line);) {
+    std::istringstream fields(line);
+    std::string header;
+    fields >> header;
+    if (folder_of(header).empty()) continue;
+    for (std::string component; fields >> component;) result[header].insert(component);
+  }
   return result;
 }
 
 }  // namespace
 
 TEST_CASE("includes point the right way, and Eigen stays where it belongs") {
-  const auto headers = public_headers();
+  const auto headers = library_headers();
   REQUIRE(headers.size() > 10);
   for (const std::string& header : headers) {
     for (const auto& complaint : complaints(header, content(source_dir() / "include" / header))) {
       FAIL_CHECK(complaint);
     }
   }
+}
+
+TEST_CASE("the runtime includes nothing of the programs, nor the demo of other programs") {
+  for (const char* folder : {"src", "examples"}) {
+    for (const std::string& source : sources_under(folder)) {
+      for (const std::string& complaint :
+           program_complaints(source, content(source_dir() / source))) {
+        FAIL_CHECK(complaint);
+      }
+    }
+  }
+}
+
+TEST_CASE("the rule of programs catches what it forbids") {
+  const auto count = [](const std::string& source, const std::string& included) {
+    return program_complaints(source, "#include \"" + included + "\"\n").size();
+  };
+  CHECK(count("src/vid2vox/runtime/a.cpp", "programs/run_main.hpp") == 1);
+  CHECK(count("src/vid2vox/runtime/a.cpp", "demo/platform_game.hpp") == 1);
+  CHECK(count("examples/demo/a.cpp", "programs/run_main.hpp") == 1);
+  CHECK(count("examples/demo/a.cpp", "demo/platform_game.hpp") == 0);
+  CHECK(count("examples/programs/demo.cpp", "demo/platform_game.hpp") == 0);
+  CHECK(complaints("vid2vox/pipeline/a.hpp",
+                   "#pragma once\n#include \"vid2vox/runtime/interrupt.hpp\"\n")
+            .size() == 1);
 }
 
 TEST_CASE("the include rules catch what they forbid") {
@@ -178,7 +243,7 @@ TEST_CASE("the CUDA rules catch what they forbid") {
 }
 
 TEST_CASE("the CUDA backend never stores the name that means another stream in each thread") {
-  for (const std::string& header : public_headers()) {
+  for (const std::string& header : library_headers()) {
     INFO(header);
     CHECK(content(source_dir() / "include" / header).find("cudaStreamPerThread") ==
           std::string::npos);
@@ -202,6 +267,39 @@ TEST_CASE("vid2vox.hpp includes every public header that needs no component, and
   }
 }
 
+TEST_CASE("every header that needs a component is in one component's umbrella") {
+  HeaderComponents headers = headers_of_components();
+  Umbrellas umbrellas;
+  for (auto& [header, components] : headers) {
+    for (const std::string& component : components) {
+      if (umbrellas.contains(component)) continue;
+      const auto list =
+          includes_of(content(source_dir() / "include/vid2vox" / (component + ".hpp")));
+      umbrellas[component] = {list.begin(), list.end()};
+      umbrellas[component].erase("vid2vox/vid2vox.hpp");
+    }
+  }
+  for (const std::string& complaint : umbrella_complaints(headers, umbrellas)) {
+    FAIL_CHECK(complaint);
+  }
+}
+
+TEST_CASE("the rule of umbrellas catches what it forbids") {
+  const HeaderComponents headers{{"vid2vox/io/a.hpp", {"video"}},
+                                 {"vid2vox/io/b.hpp", {"arrays", "hdf5"}},
+                                 {"vid2vox/io/internal/c.hpp", {"video"}}};
+  const auto count = [&](const Umbrellas& umbrellas) {
+    return umbrella_complaints(headers, umbrellas).size();
+  };
+  const std::set<std::string> a{"vid2vox/io/a.hpp"};
+  const std::set<std::string> b{"vid2vox/io/b.hpp"};
+  CHECK(count({{"video", a}, {"hdf5", b}}) == 0);
+  CHECK(count({{"video", a}, {"hdf5", b}, {"arrays", b}}) == 1);  // twice
+  CHECK(count({{"video", a}, {"hdf5", {}}}) == 1);                // b is missing
+  CHECK(count({{"video", a}, {"hdf5", b}, {"lapack", b}}) == 1);  // not its component
+  CHECK(count({{"video", {"vid2vox/io/a.hpp", "vid2vox/io/internal/c.hpp"}}, {"hdf5", b}}) == 1);
+}
+
 TEST_CASE("cuda.hpp and header_only.cuh include the whole CUDA backend") {
   const auto included_by = [](const std::string& header) {
     const auto list = includes_of(content(source_dir() / "include/vid2vox" / header));
@@ -210,9 +308,10 @@ TEST_CASE("cuda.hpp and header_only.cuh include the whole CUDA backend") {
   const auto host = included_by("cuda.hpp");
   const auto device = included_by("backend/cuda/header_only.cuh");
   CHECK(host.contains("vid2vox/vid2vox.hpp"));
-  for (const std::string& header : public_headers()) {
+  for (const std::string& header : library_headers()) {
     if (!header.starts_with("vid2vox/backend/cuda/")) continue;
-    if (header.ends_with(".hpp") && !host.contains(header)) FAIL_CHECK("cuda.hpp lacks " + header);
+    if (header.ends_with(".hpp") && is_public(header) && !host.contains(header))
+      FAIL_CHECK("cuda.hpp lacks " + header);
     if (header.ends_with("launch.cuh") && !device.contains(header)) {
       FAIL_CHECK("header_only.cuh lacks " + header);
     }

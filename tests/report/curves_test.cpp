@@ -24,27 +24,27 @@ Panel falling(bool log_y) {
 }
 
 TEST_CASE("ticks are round, even and inside") {
-  CHECK(internal::linear_ticks(0, 10, 5) == std::vector<double>{0, 2, 4, 6, 8, 10});
-  CHECK(internal::linear_ticks(-1, 1, 4) == std::vector<double>{-1, -0.5, 0, 0.5, 1});
-  for (const double tick : internal::linear_ticks(0.37, 0.41, 4)) {
+  CHECK(linear_ticks(0, 10, 5) == std::vector<double>{0, 2, 4, 6, 8, 10});
+  CHECK(linear_ticks(-1, 1, 4) == std::vector<double>{-1, -0.5, 0, 0.5, 1});
+  for (const double tick : linear_ticks(0.37, 0.41, 4)) {
     CHECK(tick >= 0.37);
     CHECK(tick <= 0.41 + 1e-9);
   }
-  CHECK(internal::log_ticks(0.9, 11) == std::vector<double>{1, 2, 5, 10});
-  CHECK(internal::log_ticks(0.5e-3, 2e3).size() == 7);  // 0.001 .. 1000
-  CHECK(internal::tick_text(0.25) == "0.25");
+  CHECK(log_ticks(0.9, 11) == std::vector<double>{1, 2, 5, 10});
+  CHECK(log_ticks(0.5e-3, 2e3).size() == 7);  // 0.001 .. 1000
+  CHECK(tick_text(0.25) == "0.25");
 }
 
 TEST_CASE("axes map their ends to the figure's") {
   const std::vector<double> values = {1, 100, std::nan(""), -5};
   const std::vector<const std::vector<double>*> groups = {&values};
-  internal::Axis axis = internal::make_axis(groups, true, 0);  // -5 has no logarithm
+  Axis axis = make_axis(groups, true, 0);  // -5 has no logarithm
   axis.from = 0;
   axis.to = 200;
   CHECK(axis(1) == 0);
   CHECK(std::abs(axis(10) - 100) < 1e-9);
   CHECK(std::abs(axis(100) - 200) < 1e-9);
-  const internal::Axis linear = internal::make_axis(groups, false, 0);
+  const Axis linear = make_axis(groups, false, 0);
   CHECK(linear.low == -5);
   CHECK(linear.high == 100);
   // No values, or one value only, still give an axis with an extent.
@@ -53,7 +53,7 @@ TEST_CASE("axes map their ends to the figure's") {
   for (const auto* few : {&none, &one}) {
     const std::vector<const std::vector<double>*> group = {few};
     for (const bool logarithmic : {false, true}) {
-      const internal::Axis narrow = internal::make_axis(group, logarithmic, 0.05);
+      const Axis narrow = make_axis(group, logarithmic, 0.05);
       CHECK(narrow.high > narrow.low);
     }
   }

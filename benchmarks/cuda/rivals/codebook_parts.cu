@@ -6,7 +6,7 @@
 namespace vid2vox::bench {
 
 namespace device = backend::cuda;
-namespace stages = backend::cuda::codebook_detail;
+namespace stages = backend::cuda::codebook;
 using device::current_stream;
 using device::DeviceBuffer;
 

@@ -2,10 +2,14 @@
 
 #include <stdexcept>
 #include <string>
+#include <utility>
 
-#include "vid2vox/core/isa.hpp"
+#include "vid2vox/core/isa.hpp"  // IWYU pragma: export
 
-namespace VID2VOX {
+// Not in the namespace of an instruction set: the compiled libraries throw it, and their callers,
+// which may be compiled for another one, catch it.
+
+namespace vid2vox {
 
 /// Every exception of the library: what went wrong, where (file, tensor, row), and what to do.
 class Error : public std::runtime_error {
@@ -26,4 +30,4 @@ class Error : public std::runtime_error {
   std::string action_;
 };
 
-}  // namespace VID2VOX
+}  // namespace vid2vox

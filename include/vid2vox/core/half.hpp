@@ -9,7 +9,7 @@
 
 namespace VID2VOX {
 
-namespace half_detail {
+namespace internal {
 
 // IEEE 754 binary32 and binary16: where the fields lie, and the differences between the two.
 inline constexpr std::uint32_t kFloatInfinity = 0x7F800000;
@@ -83,7 +83,7 @@ VID2VOX_HOST_DEVICE constexpr float float_of_float16(std::uint16_t half) {
   return __builtin_bit_cast(float, sign | bits);
 }
 
-}  // namespace half_detail
+}  // namespace internal
 
 /// The upper half of a binary32: 8 bits of exponent, 8 of precision. From float rounding to
 /// nearest, ties to even (subnormals too); NaN stays NaN, and becomes quiet. Arithmetic happens in
@@ -93,7 +93,7 @@ struct bfloat16 {
 
   bfloat16() = default;
   VID2VOX_HOST_DEVICE explicit constexpr bfloat16(float value)
-      : bits(half_detail::bfloat16_bits(value)) {}
+      : bits(internal::bfloat16_bits(value)) {}
   /// Other numbers round to float first.
   template <class Number>
   requires std::is_arithmetic_v<Number> VID2VOX_HOST_DEVICE explicit constexpr bfloat16(
@@ -101,7 +101,7 @@ struct bfloat16 {
       : bfloat16(static_cast<float>(value)) {}
   VID2VOX_HOST_DEVICE constexpr operator float() const {  // NOLINT(google-explicit-constructor)
     const std::uint32_t wide = bits;
-    return __builtin_bit_cast(float, wide << half_detail::kSignToHalf);
+    return __builtin_bit_cast(float, wide << internal::kSignToHalf);
   }
   VID2VOX_HOST_DEVICE static constexpr bfloat16 from_bits(std::uint16_t bits) {
     bfloat16 value(0.0F);
@@ -118,13 +118,13 @@ struct float16 {
 
   float16() = default;
   VID2VOX_HOST_DEVICE explicit constexpr float16(float value)
-      : bits(half_detail::float16_bits(value)) {}
+      : bits(internal::float16_bits(value)) {}
   /// Other numbers round to float first.
   template <class Number>
   requires std::is_arithmetic_v<Number> VID2VOX_HOST_DEVICE explicit constexpr float16(Number value)
       : float16(static_cast<float>(value)) {}
   VID2VOX_HOST_DEVICE constexpr operator float() const {  // NOLINT(google-explicit-constructor)
-    return half_detail::float_of_float16(bits);
+    return internal::float_of_float16(bits);
   }
   VID2VOX_HOST_DEVICE static constexpr float16 from_bits(std::uint16_t bits) {
     float16 value(0.0F);

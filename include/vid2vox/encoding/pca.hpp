@@ -123,8 +123,8 @@ void take_components(const RowMatrix<double>& right, const RowMatrix<double>& tr
                      std::size_t components, double n, double total, Pca<T>& result) {
   // X is Q R' V' in the basis: with the eigenvectors A of R R', the components are V A, and their
   // singular values the lengths of R'A.
-  const Eigenpairs pairs =
-      decompose(parallel_product<double>(Transposed::kRight, triangle, triangle));
+  const linalg::Eigenpairs pairs =
+      linalg::eigenpairs(parallel_product<double>(Transposed::kRight, triangle, triangle));
   const Eigen::Index k = index_of(components);
   const RowMatrix<double> turn = pairs.vectors.bottomRows(k).colwise().reverse();  // descending
   const RowMatrix<double> lengths = parallel_product<double>(Transposed::kNone, turn, triangle);

@@ -52,15 +52,15 @@ inline Events load_events(const std::filesystem::path& path) {
   Events result;
   std::vector<std::string> fields;
   while (table.next_row(fields)) {
-    const std::string file(internal::trimmed(fields[stim_file]));
-    const std::string lower = internal::lower_case(file);
+    const std::string file(trimmed(fields[stim_file]));
+    const std::string lower = lower_case(file);
     if (lower.empty() || lower == "n/a" || lower == "missing file") {
       result.skipped.push_back(
           {table.row(), file.empty() ? "stim_file is blank" : "stim_file is '" + file + "'"});
       continue;
     }
-    const std::optional<double> start = internal::parse_number(fields[onset]);
-    const std::optional<double> length = internal::parse_number(fields[duration]);
+    const std::optional<double> start = parse_number(fields[onset]);
+    const std::optional<double> length = parse_number(fields[duration]);
     if (!start || !std::isfinite(*start)) {
       throw Error("onset '" + fields[onset] + "' is no number", table.place(), "correct the row");
     }

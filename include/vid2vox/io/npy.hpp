@@ -244,6 +244,13 @@ std::string npy_type() {
 
 }  // namespace internal
 
+/// Converts a stretch of an array's items as they are in the file: bytes: whole items, out: as many
+/// values.
+template <class T>
+void convert_npy_items(const NpyHeader& header, std::span<const std::byte> bytes, T* out) {
+  internal::convert_npy(header, bytes, out);
+}
+
 /// Reads and checks the header of an npy stream. Source: RandomAccessFile or MemoryBytes. Throws
 /// Error if it is malformed, holds an unsupported type, or if the source is too short for its
 /// shape.

@@ -20,6 +20,7 @@
 
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/io/file.hpp"
+#include "vid2vox/io/text.hpp"
 
 namespace VID2VOX::io {
 
@@ -90,21 +91,6 @@ class LineReader {
   std::size_t number_ = 0;
 };
 
-inline std::string_view trimmed(std::string_view text) {
-  const std::string_view space = " \t";
-  const std::size_t first = text.find_first_not_of(space);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(space) - first + 1);
-}
-
-inline std::string lower_case(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return result;
-}
-
 /// The fields of a line. With commas, a field may stand in double quotes, in which "" means ".
 inline std::vector<std::string> split_fields(const std::string& line, char separator,
                                              const std::string& where) {
@@ -129,20 +115,6 @@ inline std::vector<std::string> split_fields(const std::string& line, char separ
   return fields;
 }
 
-/// A number, NaN for a missing value ("n/a", "NA", "nan", empty, in any case), or nothing.
-inline std::optional<double> parse_number(std::string_view field) {
-  std::string_view text = trimmed(field);
-  const std::string lower = lower_case(text);
-  if (lower.empty() || lower == "n/a" || lower == "na" || lower == "nan") {
-    return std::numeric_limits<double>::quiet_NaN();
-  }
-  if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
-  double value = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (code != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 }  // namespace internal
 
 /// Rows of text under a header row, from .tsv or .csv, with or without .gz. Tabs separate fields,
@@ -151,7 +123,7 @@ class TextTable {
  public:
   /// Throws Error naming the file if it cannot be read, has another extension, or has no header.
   explicit TextTable(const std::filesystem::path& path) : lines_(path) {
-    std::string stem = internal::lower_case(lines_.name());
+    std::string stem = lower_case(lines_.name());
     if (stem.ends_with(".gz")) stem.resize(stem.size() - std::string_view(".gz").size());
     if (!stem.ends_with(".tsv") && !stem.ends_with(".csv")) {
       throw Error("not named .tsv, .csv, .tsv.gz or .csv.gz", lines_.name(), "rename the table");
@@ -164,7 +136,7 @@ class TextTable {
     constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
     if (line.starts_with(kByteOrderMark)) line.erase(0, kByteOrderMark.size());
     for (const std::string& field : internal::split_fields(line, separator_, place())) {
-      names_.emplace_back(internal::trimmed(field));
+      names_.emplace_back(trimmed(field));
     }
     has_pending_ = lines_.next(pending_);
   }
@@ -220,7 +192,7 @@ struct Table {
 inline Table load_table(const std::filesystem::path& path) {
   TextTable text(path);
   for (const std::string& name : text.names()) {
-    if (name.find('.') != std::string::npos && internal::parse_number(name)) {
+    if (name.find('.') != std::string::npos && parse_number(name)) {
       throw Error("the first row holds the number " + name + ", so it is no header", text.place(),
                   "put the columns' names into the first row");
     }
@@ -230,7 +202,7 @@ inline Table load_table(const std::filesystem::path& path) {
   std::size_t rows = 0;
   while (text.next_row(fields)) {
     for (std::size_t i = 0; i < fields.size(); ++i) {
-      const std::optional<double> value = internal::parse_number(fields[i]);
+      const std::optional<double> value = parse_number(fields[i]);
       if (!value) {
         throw Error("'" + fields[i] + "' in column '" + text.names()[i] + "' is no number",
                     text.place(), "give a number, or n/a where there is none");

@@ -77,6 +77,9 @@ inline TimeSeries series_of_array(xt::xarray<float> array, const std::string& wh
   return series;
 }
 
+}  // namespace internal
+
+/// The name of the only dataset of an HDF5 file. Throws Error unless there is exactly one.
 inline std::string only_dataset(const std::filesystem::path& path) {
   const std::vector<std::string> names = Hdf5File(path).datasets();
   if (names.size() == 1) return names[0];
@@ -98,24 +101,22 @@ inline std::pair<std::string, std::string> split_member(const std::string& path)
   return {path, ""};
 }
 
-}  // namespace internal
-
 /// Loads a time series by the file's extension: .npy, .npz, .tsv, .csv, .tsv.gz, .csv.gz, .h5 or
 /// .hdf5. `member` names the array of an npz or HDF5 file that holds several; "file.npz:array" and
 /// "file.h5:group/dataset" say the same in one word. Of arrays, the first axis is time and the
 /// others are flattened. Of tables, a column called "time", or a first column without a name, is no
 /// series and is left out. Throws Error naming the file, and if there is no row or no column.
 inline TimeSeries load_time_series(const std::string& path, std::string member = "") {
-  const auto [file, named] = internal::split_member(path);
+  const auto [file, named] = split_member(path);
   if (member.empty()) member = named;
-  const std::string lower = internal::lower_case(file);
+  const std::string lower = lower_case(file);
   TimeSeries series;
   if (lower.ends_with(".npy")) {
     series = internal::series_of_array(load_npy<float>(file), file);
   } else if (lower.ends_with(".npz")) {
     series = internal::series_of_array(load_npz<float>(file, member), path);
   } else if (lower.ends_with(".h5") || lower.ends_with(".hdf5")) {
-    if (member.empty()) member = internal::only_dataset(file);
+    if (member.empty()) member = only_dataset(file);
     series = internal::series_of_array(load_hdf5_array(file, member), file + ":" + member);
   } else if (lower.ends_with(".tsv") || lower.ends_with(".csv") || lower.ends_with(".tsv.gz") ||
              lower.ends_with(".csv.gz")) {

@@ -14,7 +14,7 @@
 
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/io/clips.hpp"
-#include "vid2vox/io/ffmpeg.hpp"
+#include "vid2vox/io/internal/ffmpeg.hpp"
 #include "vid2vox/io/video_writer.hpp"
 
 namespace VID2VOX::io {

@@ -17,8 +17,8 @@ extern "C" {
 #include <vector>
 
 #include "vid2vox/core/error.hpp"
-#include "vid2vox/io/ffmpeg.hpp"
 #include "vid2vox/io/file.hpp"
+#include "vid2vox/io/internal/ffmpeg.hpp"
 
 namespace VID2VOX::io {
 

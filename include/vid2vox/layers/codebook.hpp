@@ -8,8 +8,8 @@
 
 namespace VID2VOX {
 
-/// A codebook [Codes, Dim] of A, on the device: what a GPT takes, so that a codebook of another size does
-/// not compile.
+/// A codebook [Codes, Dim] of A, on the device: what a GPT takes, so that a codebook of another
+/// size does not compile.
 template <std::size_t Codes, std::size_t Dim, class A>
 struct CodebookRows {
   explicit constexpr CodebookRows(const A* rows) : data(rows) {}

@@ -3,7 +3,9 @@
 #include <Eigen/Cholesky>
 #include <Eigen/Core>
 #include <Eigen/Eigenvalues>
+#include <utility>
 
+#include "vid2vox/core/error.hpp"
 #include "vid2vox/linalg/engine.hpp"
 #include "vid2vox/linalg/matrices.hpp"
 
@@ -102,6 +104,25 @@ template <class Number = double>
 bool decompose(MatrixView<Number> a, Number* values) {
   const auto function = engine().decompositions.decompose;
   return function != nullptr ? function(a, values) : internal::eigen_decompose<Number>(a, values);
+}
+
+/// A symmetric matrix as V diag(values) V'; `vectors` holds V', one vector per row.
+struct Eigenpairs {
+  Eigen::VectorXd values;  // ascending, not negative
+  RowMatrix<double> vectors;
+};
+
+/// Of a symmetric matrix that has no negative eigenvalues: those that rounding makes negative
+/// become 0. Throws Error if the decomposition does not converge.
+template <class Number>
+Eigenpairs eigenpairs(RowMatrix<Number> symmetric) {
+  Eigenpairs pairs{Eigen::VectorXd(symmetric.rows()), std::move(symmetric)};
+  if (!decompose<Number>(mutable_view_of<double>(pairs.vectors), pairs.values.data())) {
+    throw Error("the eigendecomposition did not converge", "ridge",
+                "look for infinite or huge values among the features");
+  }
+  pairs.values = pairs.values.cwiseMax(0.0);
+  return pairs;
 }
 
 }  // namespace VID2VOX::linalg

@@ -63,7 +63,8 @@ class GptDecoder {
 
   /// previous: [batch, t, h, w, embedding_dim], the clip that conditions. `state` and the
   /// codebook must outlive the decoder. All on the device.
-  GptDecoder(std::size_t batch, State<T> state, typename Model::Codebook codebook, const T* previous)
+  GptDecoder(std::size_t batch, State<T> state, typename Model::Codebook codebook,
+             const T* previous)
       : state_(state),
         codebook_(codebook),
         weights_(Product::kArranges ? Model::parameter_count : 0),

@@ -51,14 +51,22 @@ constexpr int log2_exact(int value) {
 }
 constexpr bool is_power_of_two(int value) { return value > 0 && (value & (value - 1)) == 0; }
 
-/// Stride of stage i: 2 on the axes with more than i halvings.
-constexpr Extent3 stage_stride(Extent3 downsample, int stage) {
-  return {log2_exact(downsample.t) > stage ? 2 : 1, log2_exact(downsample.h) > stage ? 2 : 1,
-          log2_exact(downsample.w) > stage ? 2 : 1};
+}  // namespace internal
+
+/// Stride of stage i of the encoder, `downsample` being the whole of its factors: 2 on the axes
+/// with more than i halvings.
+constexpr Extent3 vqvae_stage_stride(Extent3 downsample, int stage) {
+  return {internal::log2_exact(downsample.t) > stage ? 2 : 1,
+          internal::log2_exact(downsample.h) > stage ? 2 : 1,
+          internal::log2_exact(downsample.w) > stage ? 2 : 1};
 }
-constexpr int stage_count(Extent3 downsample) {
-  return std::max({log2_exact(downsample.t), log2_exact(downsample.h), log2_exact(downsample.w)});
+/// Stages of the encoder: the most halvings of an axis.
+constexpr int vqvae_stage_count(Extent3 downsample) {
+  return std::max({internal::log2_exact(downsample.t), internal::log2_exact(downsample.h),
+                   internal::log2_exact(downsample.w)});
 }
+
+namespace internal {
 
 /// Gains of the convolutions, percent.
 struct ConvGains {
@@ -72,7 +80,7 @@ constexpr Conv3dConfig conv_config(const VqvaeConfig& c, Extent3 kernel, Extent3
       .kernel = kernel, .stride = stride, .bias = true, .gain_percent = c.scaled_start ? gain : 0};
 }
 constexpr Conv3dConfig stage_config(const VqvaeConfig& c, int stage, int gain) {
-  return conv_config(c, {4, 4, 4}, stage_stride(c.downsample, stage), gain);
+  return conv_config(c, {4, 4, 4}, vqvae_stage_stride(c.downsample, stage), gain);
 }
 
 /// The convolutions of the stages, "convs.<i>.conv" and "convts.<i>.convt".
@@ -167,7 +175,7 @@ class Vqvae {
                                  C.downsample.h, C.downsample.w>::value);
   static_assert(RequireHeads<Vqvae, C.n_hiddens, C.heads>::value);
 
-  using Stages = std::make_integer_sequence<int, internal::stage_count(C.downsample)>;
+  using Stages = std::make_integer_sequence<int, vqvae_stage_count(C.downsample)>;
   static constexpr Conv3dConfig kPoint =
       internal::conv_config(C, {1, 1, 1}, {1, 1, 1}, internal::ConvGains::kPlain);
   using ResStack = Named<"res_stack", typename internal::ResidualStack<C, ThePolicy>::type>;

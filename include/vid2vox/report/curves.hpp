@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "vid2vox/core/error.hpp"
+#include "vid2vox/report/axes.hpp"
 #include "vid2vox/report/figure.hpp"
 
 namespace VID2VOX::report {
@@ -33,125 +34,6 @@ struct Panel {
 };
 
 namespace internal {
-
-inline std::string tick_text(double value) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.4g", value);
-  return text.data();
-}
-
-/// About `count` round numbers (1, 2 or 5 times a power of ten apart) within [low, high].
-inline std::vector<double> linear_ticks(double low, double high, int count) {
-  const double raw = (high - low) / std::max(count, 1);
-  const double power = std::pow(10.0, std::floor(std::log10(raw)));
-  constexpr double kSlack = 1.5;  // rather more ticks than fewer
-  double step = 10 * power;
-  for (const double factor : {1.0, 2.0, 5.0}) {
-    if (factor * power * kSlack >= raw) {
-      step = factor * power;
-      break;
-    }
-  }
-  std::vector<double> ticks;
-  constexpr double kRounding = 1e-9;
-  const double last = high + kRounding * step;
-  for (double k = std::ceil(low / step - kRounding); k * step <= last; ++k) {
-    ticks.push_back(k == 0 ? 0 : k * step);
-  }
-  return ticks;
-}
-
-/// Powers of ten within [low, high], with 2 and 5 times them when there are few.
-inline std::vector<double> log_ticks(double low, double high) {
-  constexpr double kManyDecades = 3;
-  const bool dense = std::log10(high / low) < kManyDecades;
-  std::vector<double> ticks;
-  for (double power = std::floor(std::log10(low)); power <= std::ceil(std::log10(high)); ++power) {
-    for (const double factor : {1.0, 2.0, 5.0}) {
-      const double value = factor * std::pow(10.0, power);
-      if ((dense || factor == 1.0) && value >= low * 0.999 && value <= high * 1.001) {
-        ticks.push_back(value);
-      }
-    }
-  }
-  return ticks;
-}
-
-/// One axis: data values to figure coordinates.
-struct Axis {
-  double low = 0, high = 1;  // data
-  double from = 0, to = 1;   // figure
-  bool logarithmic = false;
-
-  [[nodiscard]] bool shows(double value) const {
-    return std::isfinite(value) && (!logarithmic || value > 0);
-  }
-  [[nodiscard]] double operator()(double value) const {
-    const double share =
-        logarithmic ? std::log(value / low) / std::log(high / low) : (value - low) / (high - low);
-    return from + share * (to - from);
-  }
-  [[nodiscard]] std::vector<double> ticks(int count) const {
-    std::vector<double> values =
-        logarithmic ? log_ticks(low, high) : linear_ticks(low, high, count);
-    // A narrow logarithmic range may hold no round value: fall back to even ones.
-    return values.size() < 2 ? linear_ticks(low, high, count) : values;
-  }
-};
-
-/// An axis over the values, with a margin; [0, 1] when there are none.
-template <class Values>
-Axis make_axis(const Values& groups, bool logarithmic, double margin) {
-  Axis axis{.logarithmic = logarithmic};
-  double low = std::numeric_limits<double>::max();
-  double high = std::numeric_limits<double>::lowest();
-  for (const auto* values : groups) {
-    for (const double value : *values) {
-      if (!axis.shows(value)) continue;
-      low = std::min(low, value);
-      high = std::max(high, value);
-    }
-  }
-  if (low > high) {
-    low = logarithmic ? 0.1 : 0;
-    high = 1;
-  }
-  if (logarithmic) {
-    const double room = low == high ? 1.5 : std::pow(high / low, margin);
-    axis.low = low / room;
-    axis.high = high * room;
-  } else {
-    const double room = low == high ? std::max(0.5, std::abs(low) / 2) : margin * (high - low);
-    axis.low = low - room;
-    axis.high = high + room;
-  }
-  return axis;
-}
-
-/// Frame, grid, ticks and labels of a panel.
-inline void draw_frame(Figure& figure, const Box& area, const Axis& x, const Axis& y,
-                       const std::string& x_label, const std::string& y_label, bool x_ticks) {
-  constexpr Rgb kGrid{0.91, 0.915, 0.925};
-  constexpr double kPixelsPerTick = 85;
-  const double bottom = area.y + area.height;
-  for (const double tick : y.ticks(std::max(3, static_cast<int>(area.height / 55)))) {
-    figure.line({area.x, y(tick)}, {area.x + area.width, y(tick)}, kGrid, 1);
-    figure.text({area.x - 7, y(tick) + 4}, tick_text(tick), {.size = 11, .align = Align::kEnd});
-  }
-  if (x_ticks) {
-    for (const double tick : x.ticks(std::max(2, static_cast<int>(area.width / kPixelsPerTick)))) {
-      figure.line({x(tick), area.y}, {x(tick), bottom}, kGrid, 1);
-      figure.line({x(tick), bottom}, {x(tick), bottom + 4}, kGray, 1);
-      figure.text({x(tick), bottom + 18}, tick_text(tick), {.size = 11, .align = Align::kMiddle});
-    }
-  }
-  figure.line({area.x, bottom}, {area.x + area.width, bottom}, kGray, 1);
-  figure.line({area.x, area.y}, {area.x, bottom}, kGray, 1);
-  figure.text({area.x + area.width / 2, bottom + 38}, x_label,
-              {.size = 12, .color = kGray, .align = Align::kMiddle});
-  figure.text({area.x - 48, area.y + area.height / 2}, y_label,
-              {.size = 12, .color = kGray, .align = Align::kMiddle, .rotation = 90});
-}
 
 /// A legend in one row above the area, right-aligned; lines or squares before the names.
 template <class Names, class Draw>
@@ -230,14 +112,14 @@ inline void draw_panel(Figure& figure, const Box& box, const Panel& panel) {
     xs.push_back(&series.x);
     ys.push_back(&series.y);
   }
-  internal::Axis x = internal::make_axis(xs, false, 0.0);
-  internal::Axis y = internal::make_axis(ys, panel.log_y, 0.06);
+  Axis x = make_axis(xs, false, 0.0);
+  Axis y = make_axis(ys, panel.log_y, 0.06);
   x.from = area.x;
   x.to = area.x + area.width;
   y.from = area.y + area.height;
   y.to = area.y;
   figure.text({area.x, box.y + 20}, panel.title, {.size = 15, .bold = true});
-  internal::draw_frame(figure, area, x, y, panel.x_label, panel.y_label, true);
+  draw_frame(figure, area, x, y, panel.x_label, panel.y_label, true);
   const auto color = [&](std::size_t i) {
     constexpr double kPale = 0.62;
     const Rgb full = category_color(i);
@@ -338,13 +220,13 @@ inline Figure draw_strips(const std::vector<StripGroup>& groups, const StripOpti
   const double slot = std::max(84.0, 30.0 * static_cast<double>(models) + 24);
   Figure figure(std::max(560.0, 100 + slot * static_cast<double>(groups.size())), 400);
   const Box area = {72, 60, figure.width() - 92, 284};
-  internal::Axis y = internal::make_axis(all, false, 0.08);
+  Axis y = make_axis(all, false, 0.08);
   y.from = area.y + area.height;
   y.to = area.y;
   figure.fill_box({area.x, y(options.chance), area.width, y(-options.chance) - y(options.chance)},
                   Rgb{0.94, 0.93, 0.88});
   figure.text({area.x, 28}, options.title, {.size = 15, .bold = true});
-  internal::draw_frame(figure, area, internal::Axis{}, y, "", options.y_label, false);
+  draw_frame(figure, area, Axis{}, y, "", options.y_label, false);
   figure.line({area.x, y(0)}, {area.x + area.width, y(0)}, kGray, 1);
   if (options.chance > 0) {
     figure.text({area.x + area.width - 4, y(-options.chance) - 5}, options.chance_label,

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "vid2vox/core/error.hpp"
-#include "vid2vox/report/brain_outline.hpp"
 #include "vid2vox/report/figure.hpp"
+#include "vid2vox/report/internal/brain_outline.hpp"
 
 namespace VID2VOX::report {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "vid2vox/core/error.hpp"
-#include "vid2vox/report/curves.hpp"
+#include "vid2vox/report/axes.hpp"
 #include "vid2vox/report/figure.hpp"
 
 namespace VID2VOX::report {
@@ -89,15 +89,14 @@ inline void draw_color_bar(Figure& figure, const Box& box, const MapScale& scale
   figure.image(row, 1, steps, box);
   figure.stroke_box(box, kGray, 1);
   const double bottom = box.y + box.height;
-  for (const double tick : internal::linear_ticks(low, scale.maximum, 4)) {
+  for (const double tick : linear_ticks(low, scale.maximum, 4)) {
     figure.line({place(tick), bottom}, {place(tick), bottom + 4}, kGray, 1);
-    figure.text({place(tick), bottom + 17}, internal::tick_text(tick),
-                {.size = 12, .align = Align::kMiddle});
+    figure.text({place(tick), bottom + 17}, tick_text(tick), {.size = 12, .align = Align::kMiddle});
   }
   std::string label = scale.label;
   if (scale.threshold > 0) {
     label += scale.diverging ? "   (shown: |value| \u2265 " : "   (shown: \u2265 ";
-    label += internal::tick_text(scale.threshold) + ")";
+    label += tick_text(scale.threshold) + ")";
   }
   figure.text({box.x, box.y - 8}, label, {.size = 13});
 }

@@ -290,8 +290,8 @@ class GptTrainer : public internal::TrainerBase<TheModel> {
     ops::Codebook<typename Base::device>::gather(
         previous_codes_.size(), Model::kEmbedding,
         static_cast<const std::int32_t*>(previous_codes_.data()), codebook_.data, previous_.data());
-    Model::forward(memory_.context, state_.state(), codebook_, previous_.data(),
-                   next_codes_.data(), logits_.data(), memory_.saved.data());
+    Model::forward(memory_.context, state_.state(), codebook_, previous_.data(), next_codes_.data(),
+                   logits_.data(), memory_.saved.data());
   }
 
   typename Model::Codebook codebook_;

@@ -9,6 +9,7 @@
 
 #include "vid2vox/core/error.hpp"
 #include "vid2vox/io/table.hpp"
+#include "vid2vox/io/text.hpp"
 
 namespace vid2vox::runtime {
 
@@ -25,7 +26,7 @@ inline ScoreTable load_scores(const std::filesystem::path& path, const std::stri
   io::TextTable text(path);
   const auto place = [&](const std::string& name) -> std::optional<std::size_t> {
     for (std::size_t i = 0; i < text.names().size(); ++i) {
-      if (io::internal::lower_case(text.names()[i]) == io::internal::lower_case(name)) return i;
+      if (io::lower_case(text.names()[i]) == io::lower_case(name)) return i;
     }
     return std::nullopt;
   };
@@ -41,7 +42,7 @@ inline ScoreTable load_scores(const std::filesystem::path& path, const std::stri
   ScoreTable table;
   std::vector<std::string> fields;
   const auto number = [&](std::size_t at) {
-    const auto value = io::internal::parse_number(fields[at]);
+    const auto value = io::parse_number(fields[at]);
     if (!value) throw Error("'" + fields[at] + "' is no number", text.place(), "correct the row");
     return static_cast<float>(*value);
   };

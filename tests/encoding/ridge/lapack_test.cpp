@@ -1,7 +1,7 @@
 #include "vid2vox/linalg/lapack.hpp"
 
-#include "encoding/ridge/engine_cases.hpp"
 #include "encoding/ridge/ridge_instances.hpp"
+#include "linalg/engine_cases.hpp"
 #include "vid2vox/encoding/ridge/ridge.hpp"
 
 namespace {
@@ -28,7 +28,7 @@ TEST_CASE("LAPACK computes what the ridge asks of an engine") {
 TEST_CASE("LAPACK says when it does not converge") {
   const WithLapack lapack;
   RowMatrix<double> broken = RowMatrix<double>::Constant(4, 4, NAN);
-  CHECK_THROWS_AS(internal::decompose(broken), vid2vox::Error);
+  CHECK_THROWS_AS(vid2vox::linalg::eigenpairs(broken), vid2vox::Error);
 }
 
 TEST_CASE("a ridge is the same with LAPACK and with Eigen") {

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <vector>
 
-#include "vid2vox/encoding/ridge/internal/decomposition.hpp"
+#include "vid2vox/encoding/matrices.hpp"
 
 // The ridge by its textbook formula in plain loops: the reference of the ridge's tests.
 

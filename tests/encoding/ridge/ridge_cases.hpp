@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "vid2vox/core/random.hpp"
 #include "vid2vox/encoding/matrices.hpp"
@@ -21,6 +22,12 @@ encoding::RowMatrix<T> noise(Eigen::Index rows, Eigen::Index cols, std::uint64_t
     values.data()[i] = static_cast<T>(offset + key.normal(static_cast<std::uint64_t>(i)));
   }
   return values;
+}
+
+/// These rows of a matrix, one below the other.
+inline encoding::RowMatrix<double> rows_of(const encoding::RowMatrix<double>& matrix,
+                                           const std::vector<std::size_t>& rows) {
+  return matrix(rows, Eigen::all);
 }
 
 /// A two-dimensional tensor of a fixture; one of one dimension becomes a row.

@@ -108,10 +108,10 @@ TEST_CASE("folds in any order of rows, with rows that none leaves out") {
             train.push_back(y(static_cast<Eigen::Index>(row), j));
           }
           const auto predicted = vid2vox::testing::direct_ridge<double>(
-              internal::gather_rows<double>(x, fold.train), train,
-              internal::gather_rows<double>(x, fold.validation),
+              vid2vox::testing::rows_of(x, fold.train), train,
+              vid2vox::testing::rows_of(x, fold.validation),
               model.alpha[static_cast<std::size_t>(j)]);
-          const RowMatrix<double> truth = internal::gather_rows<double>(y, fold.validation);
+          const RowMatrix<double> truth = vid2vox::testing::rows_of(y, fold.validation);
           double error = 0;
           for (std::size_t i = 0; i < predicted.size(); ++i) {
             error += std::pow(truth(static_cast<Eigen::Index>(i), j) - predicted[i], 2);
@@ -145,7 +145,8 @@ TEST_CASE("rows centered over all samples and left out one by one are refused") 
   CHECK_NOTHROW(fit_ridge<float>(x, y, runs, options));  // the intercept is learned in each fold
   options.intercept = false;
   CHECK_NOTHROW(fit_ridge<float>(x, y, runs, options));  // not centered
-  internal::center_rows<float>(x, internal::column_means<float>(x));
+  const Eigen::RowVectorXd mean = x.cast<double>().colwise().mean();
+  x = (x.cast<double>().rowwise() - mean).cast<float>();
   try {
     fit_ridge<float>(x, y, runs, options);
     FAIL("a test that tests nothing was accepted");
@@ -241,27 +242,4 @@ TEST_CASE("weights of one delay are those rows of all weights") {
     CHECK_THROWS_AS(model.weights_of_delay(3, 3, 0, 1), Error);
     CHECK_THROWS_AS(model.weights_of_delay(0, 5, 0, 1), Error);
   }
-}
-
-TEST_CASE("the cheaper method is chosen by the size") {
-  const auto method = [](double n, double p, double t) {
-    return choose_fold_method({.rows = n, .features = p, .targets = t, .folds = 5, .alphas = 10});
-  };
-  CHECK(method(10000, 1000, 10000) == FoldMethod::kGram);
-  CHECK(method(20000, 2000, 250000) == FoldMethod::kGram);
-  CHECK(method(2000, 16384, 5000) == FoldMethod::kKernel);  // more features than rows
-  CHECK(method(5000, 4096, 20000) == FoldMethod::kKernel);  // than training rows of a fold
-  const RidgeSize size{.rows = 10000, .features = 1000, .targets = 10000, .folds = 5, .alphas = 10};
-  RidgePlan plan = plan_ridge(size, {}, 2);
-  CHECK(plan.primal);
-  CHECK_FALSE(plan.kernel);
-  CHECK(plan.triangular);  // 2000 rows a fold, 1000 features
-  // Eigen's decomposition takes longer than ten factors, LAPACK's does not.
-  CHECK(internal::solve_cost(size, 1000) < internal::decompose_result_cost(size, 1000, 60));
-  const RidgeSize few{.rows = 2000, .features = 1000, .targets = 50000, .folds = 5, .alphas = 40};
-  CHECK(internal::solve_cost(few, 1000) > internal::decompose_result_cost(few, 1000, 0.1));
-  plan = plan_ridge({.rows = 2000, .features = 16384, .targets = 5000, .folds = 5, .alphas = 10},
-                    {}, 2);
-  CHECK(plan.kernel);
-  CHECK_FALSE(plan.primal);
 }

@@ -45,8 +45,8 @@ double direct_cv(const RowMatrix<double>& x, const std::vector<double>& y,
     std::vector<double> ya;
     for (const std::size_t row : fold.train) ya.push_back(y[row]);
     const auto predicted =
-        direct_ridge<double>(internal::gather_rows<double>(x, fold.train), ya,
-                             internal::gather_rows<double>(x, fold.validation), alpha);
+        direct_ridge<double>(vid2vox::testing::rows_of(x, fold.train), ya,
+                             vid2vox::testing::rows_of(x, fold.validation), alpha);
     double mean = 0;
     for (const std::size_t row : fold.validation) mean += y[row];
     mean /= static_cast<double>(fold.validation.size());

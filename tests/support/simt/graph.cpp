@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "simt/shim_record.hpp"
-#include "vid2vox/backend/cuda/runtime/stream_pool.hpp"
+#include "vid2vox/backend/cuda/runtime/internal/stream_pool.hpp"
 
 namespace vid2vox::backend::cuda {
 namespace {

@@ -14,7 +14,7 @@
 #include <string>
 
 #include "simt/shim_record.hpp"
-#include "vid2vox/backend/cuda/runtime/stream_pool.hpp"
+#include "vid2vox/backend/cuda/runtime/internal/stream_pool.hpp"
 
 namespace vid2vox::backend::cuda {
 namespace {
@@ -79,9 +79,7 @@ ReportWords& report_words() {
 }  // namespace
 
 Stream current_stream() { return scope_stream().handle == nullptr ? own_stream() : scope_stream(); }
-Stream internal::exchange_current_stream(Stream stream) {
-  return std::exchange(scope_stream(), stream);
-}
+Stream exchange_current_stream(Stream stream) { return std::exchange(scope_stream(), stream); }
 
 Stream create_stream() { return owned_streams().take(0, new_stream); }
 void destroy_stream(Stream stream) noexcept { owned_streams().give_back(stream); }

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "vid2vox/backend/cpu/attention_few_queries.hpp"
-#include "vid2vox/backend/cpu/attention_gradient_tiles.hpp"
+#include "vid2vox/backend/cpu/internal/attention_few_queries.hpp"
+#include "vid2vox/backend/cpu/internal/attention_gradient_tiles.hpp"
 #include "vid2vox/core/buffer.hpp"
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/ops/attention.hpp"

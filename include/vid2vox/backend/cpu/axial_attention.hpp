@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstddef>
 
-#include "vid2vox/backend/cpu/attention_gradient_tiles.hpp"
+#include "vid2vox/backend/cpu/internal/attention_gradient_tiles.hpp"
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/ops/attention.hpp"
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "vid2vox/backend/cpu/codebook_search.hpp"
+#include "vid2vox/backend/cpu/internal/codebook_search.hpp"
 #include "vid2vox/backend/cpu/norm.hpp"
 #include "vid2vox/core/buffer.hpp"
 #include "vid2vox/core/error.hpp"

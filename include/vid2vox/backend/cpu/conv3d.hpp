@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "vid2vox/backend/cpu/conv3d_fold.hpp"
+#include "vid2vox/backend/cpu/internal/conv3d_fold.hpp"
 #include "vid2vox/backend/cpu/matrix_product.hpp"
 #include "vid2vox/backend/cpu/pointwise.hpp"
 #include "vid2vox/core/parallel.hpp"

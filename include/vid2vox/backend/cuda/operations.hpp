@@ -1,6 +1,7 @@
 #pragma once
 
-// All operations on NVIDIA GPUs, for any compiler: what a unit that instantiates models for them includes.
+// All operations on NVIDIA GPUs, for any compiler: what a unit that instantiates models for them
+// includes.
 
 #include "vid2vox/backend/cuda/adam/adam.hpp"
 #include "vid2vox/backend/cuda/attention/attention.hpp"

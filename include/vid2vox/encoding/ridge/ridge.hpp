@@ -237,7 +237,7 @@ class RidgeFit {
     if (safe && plan_.solve_each_alpha) {
       solve_each_alpha(matrix, model_.alpha, plan_.piece, model_.coefficients_);
     } else if (safe && plan_.primal) {
-      solve_in_eigenbasis(decompose(std::exchange(gram_, {})), model_.alpha, plan_.piece,
+      solve_in_eigenbasis(linalg::eigenpairs(std::exchange(gram_, {})), model_.alpha, plan_.piece,
                           model_.coefficients_);
     } else {
       solve_safely();
@@ -248,7 +248,8 @@ class RidgeFit {
   /// Coefficients in the eigenbasis, which stay as small as they are: z = (X V)'Y or U'Y, each
   /// direction rounded on its own, over s + alpha. The vectors stay float64.
   void solve_safely() {
-    const Eigenpairs pairs = decompose(std::exchange(plan_.primal ? gram_ : kernel_, {}));
+    const linalg::Eigenpairs pairs =
+        linalg::eigenpairs(std::exchange(plan_.primal ? gram_ : kernel_, {}));
     const RowMatrix<T> train = plan_.primal ? product_with_rows<T>(features_.x, pairs.vectors)
                                             : RowMatrix<T>(pairs.vectors.template cast<T>());
     const auto project = [&](const MatrixRef<T>& y, Eigen::Index first) {

@@ -37,6 +37,8 @@ struct AdamUpdateParams {
 };
 void launch_adam_update(const AdamUpdateParams& params, Stream stream);
 
+inline namespace VID2VOX_ISA {
+
 /// The update of ops::AdamStep without its arrays.
 inline AdamUpdateParams adam_params(const ops::AdamStep& options) {
   AdamUpdateParams params;
@@ -47,6 +49,8 @@ inline AdamUpdateParams adam_params(const ops::AdamStep& options) {
   params.factors_at = options.factors_at;
   return params;
 }
+
+}  // namespace VID2VOX_ISA
 
 }  // namespace vid2vox::backend::cuda
 

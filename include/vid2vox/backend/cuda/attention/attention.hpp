@@ -19,6 +19,8 @@ enum class AttentionEngine : std::uint8_t {
   kCudnn,     // cuDNN; an Error where it cannot
 };
 
+inline namespace VID2VOX_ISA {
+
 namespace internal {
 inline thread_local AttentionEngine attention_engine = AttentionEngine::kChoose;
 }  // namespace internal
@@ -37,6 +39,8 @@ class AttentionEngineScope {
  private:
   AttentionEngine before_;
 };
+
+}  // namespace VID2VOX_ISA
 
 /// In 16 bits cuDNN's widths of heads are multiples of this.
 inline constexpr std::size_t kAttentionWidthStep = 8;
@@ -90,6 +94,8 @@ void launch_attention_forward(const AttentionParams& params, Stream stream);
 /// d_q, d_k, d_v.
 void launch_attention_backward(const AttentionParams& params, Stream stream);
 
+inline namespace VID2VOX_ISA {
+
 /// Parameters of a geometry without pointers. Throws an Error for what makes no sense.
 inline AttentionParams attention_params(const ops::AttentionGeometry& g, NumberType type) {
   constexpr double kTwoTo32 = 4294967296.0;
@@ -127,6 +133,8 @@ inline AttentionParams attention_params(const ops::AttentionGeometry& g, NumberT
   params.engine = internal::attention_engine;
   return params;
 }
+
+}  // namespace VID2VOX_ISA
 
 }  // namespace vid2vox::backend::cuda
 

@@ -17,6 +17,8 @@ namespace vid2vox::backend::cuda {
 bool launch_attention_forward_by_cudnn(const AttentionParams& params, Stream stream);
 bool launch_attention_backward_by_cudnn(const AttentionParams& params, Stream stream);
 
+inline namespace VID2VOX_ISA {
+
 /// Whether cuDNN's attention is the same function as ours here, and worth a plan of its own. Where
 /// weights are dropped it is not: its masks are not those of the CPU backend.
 inline bool cudnn_computes(const AttentionParams& p) {
@@ -42,5 +44,7 @@ inline bool cudnn_computes(const AttentionParams& p) {
   }
   return true;
 }
+
+}  // namespace VID2VOX_ISA
 
 }  // namespace vid2vox::backend::cuda

@@ -58,6 +58,8 @@ void launch_axial_attention_forward(const AxialAttentionParams& params, Stream s
 /// d_qkv from qkv and d_output; the weights are computed again.
 void launch_axial_attention_backward(const AxialAttentionParams& params, Stream stream);
 
+inline namespace VID2VOX_ISA {
+
 namespace internal {
 
 [[noreturn]] inline void throw_axial(const std::string& problem, const std::string& action) {
@@ -135,6 +137,8 @@ inline AxialAttentionParams axial_attention_params(const ops::AxialAttentionGeom
   params.items = static_cast<int>(items);
   return params;
 }
+
+}  // namespace VID2VOX_ISA
 
 }  // namespace vid2vox::backend::cuda
 

@@ -46,7 +46,7 @@ struct CodebookBook {
   }
 };
 
-namespace codebook_detail {
+namespace codebook {
 
 inline constexpr int kWarp = 32;
 inline constexpr int kThreads = 256;
@@ -216,6 +216,6 @@ __global__ void __launch_bounds__(kThreads) codebook_split_kernel(Work book) {
   atomicMax(&book.summary->low_residual, __float_as_uint(norm_above(low_square)));
 }
 
-}  // namespace codebook_detail
+}  // namespace codebook
 
 }  // namespace vid2vox::backend::cuda

@@ -11,7 +11,7 @@
 
 namespace vid2vox::backend::cuda {
 
-namespace codebook_detail {
+namespace codebook {
 
 /// Hands out the pieces of a workspace, aligned to 256 bytes; of no workspace, counts their bytes.
 class Carver {
@@ -190,27 +190,27 @@ inline void launch_count(const CodebookCountWork& work, Stream stream) {
                {kUpdateThreads}, 0, stream, work);
 }
 
-}  // namespace codebook_detail
+}  // namespace codebook
 
 VID2VOX_CUDA_LINKAGE std::size_t codebook_search_bytes(std::int64_t rows, int dim, int codes) {
-  codebook_detail::require_sizes(rows, dim, codes);
-  return codebook_detail::carve_search(nullptr, rows, dim, codes).bytes;
+  codebook::require_sizes(rows, dim, codes);
+  return codebook::carve_search(nullptr, rows, dim, codes).bytes;
 }
 
 VID2VOX_CUDA_LINKAGE std::size_t codebook_update_bytes(std::int64_t rows, int dim, int codes) {
-  codebook_detail::require_sizes(rows, dim, codes);
+  codebook::require_sizes(rows, dim, codes);
   CodebookUpdateParams params;
   params.rows = rows;
   params.dim = dim;
   params.codes = codes;
   std::size_t bytes = 0;
-  codebook_detail::carve_update(params, &bytes);
+  codebook::carve_update(params, &bytes);
   return bytes;
 }
 
 VID2VOX_CUDA_LINKAGE void launch_codebook_search(const CodebookSearchParams& params,
                                                  Stream stream) {
-  using namespace codebook_detail;
+  using namespace codebook;
   require_sizes(params.rows, params.dim, params.codes);
   SearchWorkspace work = carve_search(params.workspace, params.rows, params.dim, params.codes);
   CodebookBook& book = work.book;
@@ -245,7 +245,7 @@ VID2VOX_CUDA_LINKAGE void launch_codebook_search(const CodebookSearchParams& par
 
 VID2VOX_CUDA_LINKAGE void launch_codebook_update(const CodebookUpdateParams& params,
                                                  Stream stream) {
-  using namespace codebook_detail;
+  using namespace codebook;
   require_sizes(params.rows, params.dim, params.codes);
   const CodebookUpdateWork work = carve_update(params, nullptr);
   const auto codes = static_cast<unsigned>(params.codes);
@@ -270,7 +270,7 @@ VID2VOX_CUDA_LINKAGE void launch_codebook_update(const CodebookUpdateParams& par
 }
 
 VID2VOX_CUDA_LINKAGE void launch_codebook_start(const CodebookUpdateParams& params, Stream stream) {
-  using namespace codebook_detail;
+  using namespace codebook;
   require_sizes(params.rows, params.dim, params.codes);
   const CodebookUpdateWork work = carve_update(params, nullptr);
   simt::launch(codebook_seen_kernel<CodebookUpdateWork>, {1}, {kScanThreads}, 0, stream, work);
@@ -280,7 +280,7 @@ VID2VOX_CUDA_LINKAGE void launch_codebook_start(const CodebookUpdateParams& para
 
 VID2VOX_CUDA_LINKAGE void launch_codebook_gather(const CodebookGatherParams& params,
                                                  Stream stream) {
-  using namespace codebook_detail;
+  using namespace codebook;
   if (params.rows == 0) return;
   const auto launch = [&](auto kernel) {
     simt::launch(kernel, {blocks_of(params.rows, kUpdateThreads / kSortLanes)}, {kUpdateThreads}, 0,
@@ -297,7 +297,7 @@ VID2VOX_CUDA_LINKAGE void launch_codebook_gather(const CodebookGatherParams& par
 }
 
 VID2VOX_CUDA_LINKAGE void launch_codebook_usage(const CodebookUsageParams& params, Stream stream) {
-  using namespace codebook_detail;
+  using namespace codebook;
   fill_bytes(params.usage, 0, static_cast<std::size_t>(params.codes) * sizeof(std::int32_t),
              stream);
   launch_count({.index = params.index,

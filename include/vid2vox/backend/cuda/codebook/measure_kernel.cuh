@@ -38,7 +38,7 @@ struct CodebookMeasureParams {
   CodebookNearest* partial = nullptr;       // [rows of the list, splits], unused with one split
 };
 
-namespace codebook_detail {
+namespace codebook {
 
 inline constexpr int kMeasureThreads = 128;
 inline constexpr int kMeasureWarps = kMeasureThreads / kWarp;
@@ -317,6 +317,6 @@ __global__ void __launch_bounds__(kMeasureThreads) codebook_merge_kernel(Work p)
   }
 }
 
-}  // namespace codebook_detail
+}  // namespace codebook
 
 }  // namespace vid2vox::backend::cuda

@@ -25,7 +25,7 @@ struct CodebookScanParams {
   bool three_terms = false;
 };
 
-namespace codebook_detail {
+namespace codebook {
 
 // --- Error bound -------------------------------------------------------------------------------
 
@@ -286,6 +286,6 @@ __device__ __forceinline__ void load_rows(const CodebookScanParams& p,
   }
 }
 
-}  // namespace codebook_detail
+}  // namespace codebook
 
 }  // namespace vid2vox::backend::cuda

@@ -20,7 +20,7 @@
 
 namespace vid2vox::backend::cuda {
 
-namespace codebook_detail {
+namespace codebook {
 
 /// Position in the stream of code slabs: for each tile of codes, for each term, all slabs.
 struct ScanStep {
@@ -283,6 +283,6 @@ __global__ void __launch_bounds__(kThreads, ScanTile<kRowTile>::kBlocksEach)
   }
 }
 
-}  // namespace codebook_detail
+}  // namespace codebook
 
 }  // namespace vid2vox::backend::cuda

@@ -42,7 +42,7 @@ struct CodebookUpdateWork {
   std::int32_t chunks = 0;
 };
 
-namespace codebook_detail {
+namespace codebook {
 
 inline constexpr int kUpdateThreads = 256;
 inline constexpr int kFinishThreads = 128;
@@ -132,7 +132,7 @@ struct CodebookCountWork {
 };
 template <class Work>
 __global__ void __launch_bounds__(kUpdateThreads) codebook_count_kernel(Work work) {
-  const std::int64_t row = codebook_detail::global_thread();
+  const std::int64_t row = codebook::global_thread();
   if (row >= work.rows) return;
   const std::int32_t code = work.index[row];
   if (code >= 0 && code < work.codes) {
@@ -439,6 +439,6 @@ __global__ void __launch_bounds__(kScanThreads) codebook_usage_kernel(Work p) {
   if (threadIdx.x == 0 && p.perplexity != nullptr) *p.perplexity = exp(entropy);
 }
 
-}  // namespace codebook_detail
+}  // namespace codebook
 
 }  // namespace vid2vox::backend::cuda

@@ -37,6 +37,8 @@ struct ColumnPlan {
   [[nodiscard]] std::size_t blocks() const { return pieces * chunks; }
 };
 
+inline namespace VID2VOX_ISA {
+
 /// The plan for rows of `cols` (at least 1) elements that begin every `row_stride` elements. It
 /// depends on the sizes alone, never on the device, so that sums keep their bits.
 inline ColumnPlan plan_columns(std::size_t rows, std::size_t cols, std::size_t row_stride,
@@ -84,5 +86,7 @@ template <class Params>
 ColumnPlan plan_map(const Params& p) {
   return plan_columns(p.rows, p.cols, p.cols, p.type, kMapPieces);
 }
+
+}  // namespace VID2VOX_ISA
 
 }  // namespace vid2vox::backend::cuda::pointwise

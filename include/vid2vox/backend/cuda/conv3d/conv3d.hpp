@@ -44,6 +44,8 @@ void launch_conv3d_data_gradient(const Conv3dParams& params, Stream stream);
 /// dw += the gradient of w.
 void launch_conv3d_weight_gradient(const Conv3dParams& params, Stream stream);
 
+inline namespace VID2VOX_ISA {
+
 namespace internal {
 
 inline bool same(const Extent3& extent, int t, int h, int w) { return extent == Extent3{t, h, w}; }
@@ -66,6 +68,8 @@ inline void require_positive(const ops::Conv3dGeometry& g) {
 }
 
 }  // namespace internal
+
+}  // namespace VID2VOX_ISA
 }  // namespace vid2vox::backend::cuda
 
 namespace VID2VOX::ops {

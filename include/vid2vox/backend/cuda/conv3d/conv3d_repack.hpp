@@ -38,6 +38,8 @@ struct RepackWeightsParams {
 
 void launch_repack_channels(const RepackChannelsParams& params, Stream stream);
 
+inline namespace VID2VOX_ISA {
+
 /// Rows as a library sees them that wants another number of channels, zero beyond ours: the array
 /// itself where the numbers are equal, else a copy in a buffer of its own.
 class PaddedChannels {
@@ -89,6 +91,8 @@ class PaddedChannels {
   RepackChannelsParams params_;
   DeviceBuffer<std::byte> buffer_;
 };
+
+}  // namespace VID2VOX_ISA
 
 /// From our order to cuDNN's.
 void launch_repack_weights(const RepackWeightsParams& params, Stream stream);

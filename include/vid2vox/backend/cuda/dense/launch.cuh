@@ -32,6 +32,7 @@ inline void check_cusolver(cusolverStatus_t status, const std::string& call) {
   throw Error(name, call, "see cuSOLVER's documentation of this status");
 }
 
+inline namespace VID2VOX_ISA {
 namespace internal {
 
 struct DenseHandles {
@@ -123,6 +124,7 @@ inline FactorizationBytes factorization_bytes(const DenseHandles& h, Factorizati
 }
 
 }  // namespace internal
+}  // namespace VID2VOX_ISA
 
 VID2VOX_CUDA_LINKAGE void launch_float64_product(const Float64ProductParams& p, Stream stream) {
   using internal::signed_size;

@@ -70,6 +70,8 @@ struct StartGradientParams {
 };
 void launch_start_gradient(const StartGradientParams& params, Stream stream);
 
+inline namespace VID2VOX_ISA {
+
 /// Throws Error where the channels are not three equal tables.
 inline PositionGrid position_grid(const Extent3& grid, std::size_t channels) {
   constexpr std::size_t kTables = 3;
@@ -84,6 +86,8 @@ inline PositionGrid position_grid(const Extent3& grid, std::size_t channels) {
   result.third = static_cast<std::uint32_t>(channels / kTables);
   return result;
 }
+
+}  // namespace VID2VOX_ISA
 
 }  // namespace vid2vox::backend::cuda
 

@@ -29,6 +29,8 @@ void launch_graph(GraphHandle graph, Stream stream);
 /// Gives back the memory that only this graph has taken, too. Null: nothing.
 void destroy_graph(GraphHandle graph) noexcept;
 
+inline namespace VID2VOX_ISA {
+
 /// Recorded work, or nothing.
 class Graph {
  public:
@@ -63,6 +65,8 @@ class Graph {
  private:
   GraphHandle handle_ = nullptr;
 };
+
+}  // namespace VID2VOX_ISA
 
 }  // namespace vid2vox::backend::cuda
 

@@ -4,10 +4,11 @@
 
 #include "vid2vox/backend/cuda/graph/graph.hpp"
 #include "vid2vox/backend/cuda/runtime/call.cuh"
-#include "vid2vox/backend/cuda/runtime/stream_pool.hpp"
+#include "vid2vox/backend/cuda/runtime/internal/stream_pool.hpp"
 
 namespace vid2vox::backend::cuda {
 
+inline namespace VID2VOX_ISA {
 namespace internal {
 /// For captures only, so that no buffer from outside of one names them. Never destroyed.
 inline StreamPool& capture_streams() {
@@ -15,6 +16,7 @@ inline StreamPool& capture_streams() {
   return *pool;
 }
 }  // namespace internal
+}  // namespace VID2VOX_ISA
 
 // Recording is of this thread's calls only: what other threads do meanwhile, such as allocating
 // memory, is not an error. The stream does not wait for the legacy stream, which would be one.

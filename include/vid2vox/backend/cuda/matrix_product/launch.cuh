@@ -24,6 +24,7 @@ inline void check_cublas(cublasStatus_t status, const std::string& call) {
               call, "see cuBLAS's documentation of this status");
 }
 
+inline namespace VID2VOX_ISA {
 namespace internal {
 
 /// NVIDIA's advice for sm_90; a product takes from it what its algorithm needs.
@@ -287,6 +288,7 @@ inline void product_with_sum(const MatrixProductParams& p, Stream stream) {
 }
 
 }  // namespace internal
+}  // namespace VID2VOX_ISA
 
 VID2VOX_CUDA_LINKAGE void launch_matrix_product(const MatrixProductParams& p, Stream stream) {
   if (p.m == 0 || p.n == 0 || p.count == 0) return;

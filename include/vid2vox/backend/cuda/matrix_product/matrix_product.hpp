@@ -47,6 +47,8 @@ struct MatrixProductParams {
 /// before.
 void launch_matrix_product(const MatrixProductParams& params, Stream stream);
 
+inline namespace VID2VOX_ISA {
+
 /// Parameters of a product without bias. Throws an Error if the shapes do not fit.
 template <class T, class Out>
 MatrixProductParams matrix_product_params(MatrixForm form, MatrixView<const T> a,
@@ -81,6 +83,8 @@ MatrixProductParams matrix_product_params(MatrixForm form, MatrixView<const T> a
   }
   return params;
 }
+
+}  // namespace VID2VOX_ISA
 
 }  // namespace vid2vox::backend::cuda
 

@@ -20,6 +20,8 @@ struct FillParams {
 };
 void launch_fill(const FillParams& params, Stream stream);
 
+inline namespace VID2VOX_ISA {
+
 /// The bits of a value of 1, 2, 4 or 8 bytes.
 template <class T>
 std::uint64_t pattern_of(const T& value) {
@@ -29,6 +31,8 @@ std::uint64_t pattern_of(const T& value) {
   if constexpr (sizeof(T) == sizeof(std::uint32_t)) return std::bit_cast<std::uint32_t>(value);
   if constexpr (sizeof(T) == sizeof(std::uint64_t)) return std::bit_cast<std::uint64_t>(value);
 }
+
+}  // namespace VID2VOX_ISA
 
 }  // namespace vid2vox::backend::cuda
 

@@ -89,11 +89,15 @@ struct SumRowsParams {
 };
 void launch_sum_rows(const SumRowsParams& params, Stream stream);
 
+inline namespace VID2VOX_ISA {
+
 /// Drops with this probability, in [0, 1): the CPU backend's threshold.
 constexpr std::uint32_t dropout_threshold(double probability) {
   constexpr double kTwoTo32 = 4294967296.0;
   return static_cast<std::uint32_t>(probability * kTwoTo32);
 }
+
+}  // namespace VID2VOX_ISA
 
 }  // namespace vid2vox::backend::cuda
 

@@ -24,6 +24,7 @@ inline void check_call(cudaError_t status, const std::string& call) {
               action);
 }
 
+inline namespace VID2VOX_ISA {
 namespace internal {
 inline int current_device() {
   int device = 0;
@@ -31,5 +32,6 @@ inline int current_device() {
   return device;
 }
 }  // namespace internal
+}  // namespace VID2VOX_ISA
 
 }  // namespace vid2vox::backend::cuda

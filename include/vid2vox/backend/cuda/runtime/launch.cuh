@@ -11,11 +11,12 @@
 #include <string>
 
 #include "vid2vox/backend/cuda/runtime/call.cuh"
+#include "vid2vox/backend/cuda/runtime/internal/stream_pool.hpp"
 #include "vid2vox/backend/cuda/runtime/runtime.hpp"
-#include "vid2vox/backend/cuda/runtime/stream_pool.hpp"
 
 namespace vid2vox::backend::cuda {
 
+inline namespace VID2VOX_ISA {
 namespace internal {
 
 /// Two pieces of pinned memory through which uploads go: one is filled while the other is read.
@@ -215,14 +216,15 @@ inline std::size_t graph_bytes(int device, cudaGraphMemAttributeType what) {
 }
 
 }  // namespace internal
+}  // namespace VID2VOX_ISA
 
 VID2VOX_CUDA_LINKAGE Stream current_stream() {
   const Stream stream = internal::scope_stream();
   return stream.handle == nullptr ? internal::own_stream() : stream;
 }
 
-VID2VOX_CUDA_LINKAGE Stream internal::exchange_current_stream(Stream stream) {
-  return std::exchange(scope_stream(), stream);
+VID2VOX_CUDA_LINKAGE Stream exchange_current_stream(Stream stream) {
+  return std::exchange(internal::scope_stream(), stream);
 }
 
 VID2VOX_CUDA_LINKAGE Stream create_stream() {

@@ -5,12 +5,17 @@
 
 #include "vid2vox/core/half.hpp"
 
-namespace VID2VOX {
+namespace vid2vox {
 
 /// What a launch function's `void*` points to: its kernels are instantiated for these types.
+/// The same type for every instruction set, since the parameters of launch functions hold it.
 enum class NumberType { kFloat32, kBfloat16, kFloat16 };
 
-namespace number_type_detail {
+}  // namespace vid2vox
+
+namespace VID2VOX {
+
+namespace internal {
 template <class T>
 struct NumberTypeOf;  // no other type is a kernel's storage
 template <>
@@ -25,12 +30,11 @@ template <>
 struct NumberTypeOf<float16> {
   static constexpr NumberType kValue = NumberType::kFloat16;
 };
-}  // namespace number_type_detail
+}  // namespace internal
 
 /// The NumberType of float, bfloat16, float16.
 template <class T>
-inline constexpr NumberType number_type_of =
-    number_type_detail::NumberTypeOf<std::remove_cv_t<T>>::kValue;
+inline constexpr NumberType number_type_of = internal::NumberTypeOf<std::remove_cv_t<T>>::kValue;
 
 /// Bytes of one number.
 constexpr std::size_t size_of(NumberType type) {

@@ -35,23 +35,25 @@ struct Stream {
 /// one that made it needs a stream that is the same everywhere.) Throws as require_device does.
 Stream current_stream();
 
-namespace internal {
 /// Makes `stream` the thread's current stream, or the thread's own where it is null, and returns
-/// what was passed the time before.
+/// what was passed the time before. StreamScope does so for a block.
 Stream exchange_current_stream(Stream stream);
-}  // namespace internal
+
+inline namespace VID2VOX_ISA {
 
 /// Makes a stream the current one of this thread while the object lives.
 class StreamScope {
  public:
-  explicit StreamScope(Stream stream) : before_(internal::exchange_current_stream(stream)) {}
+  explicit StreamScope(Stream stream) : before_(exchange_current_stream(stream)) {}
   StreamScope(const StreamScope&) = delete;
   StreamScope& operator=(const StreamScope&) = delete;
-  ~StreamScope() { internal::exchange_current_stream(before_); }
+  ~StreamScope() { exchange_current_stream(before_); }
 
  private:
   Stream before_;
 };
+
+}  // namespace VID2VOX_ISA
 
 /// A stream of the current device, which does not wait for the legacy stream. The caller destroys
 /// it.
@@ -59,6 +61,8 @@ Stream create_stream();
 /// Waits for the stream's work. The stream is kept for the next create_stream(), so that buffers
 /// that were made on it can still be freed.
 void destroy_stream(Stream stream) noexcept;
+
+inline namespace VID2VOX_ISA {
 
 /// A stream of its own; one for each context that computes.
 class OwnedStream {
@@ -72,6 +76,8 @@ class OwnedStream {
  private:
   Stream stream_;
 };
+
+}  // namespace VID2VOX_ISA
 
 // --- Devices -----------------------------------------------------------------------------------
 
@@ -152,6 +158,8 @@ inline constexpr std::uint32_t kNothingReported = 0xFFFFFFFFU;
 /// row is kept whatever the order of the threads.
 std::uint32_t* report_word(Report kind);
 
+inline namespace VID2VOX_ISA {
+
 namespace internal {
 /// Throws an Error if one of the words [Report::kCount] holds a report.
 inline void throw_reported(const std::uint32_t* words) {
@@ -169,11 +177,15 @@ inline void throw_reported(const std::uint32_t* words) {
 }
 }  // namespace internal
 
+}  // namespace VID2VOX_ISA
+
 /// Waits for the stream, then throws an Error if a kernel has reported something, and clears the
 /// words. To be called where the host waits anyhow, for example where it reads a loss.
 void check_reports(Stream stream = current_stream());
 
 // --- Buffers -----------------------------------------------------------------------------------
+
+inline namespace VID2VOX_ISA {
 
 /// An array in device memory. Freed on the stream on which it was made, whichever thread does so:
 /// after work that was sent to that stream before. Work on other streams must be over.
@@ -230,5 +242,7 @@ class DeviceBuffer {
   std::size_t size_ = 0;
   Stream stream_;
 };
+
+}  // namespace VID2VOX_ISA
 
 }  // namespace vid2vox::backend::cuda

@@ -172,23 +172,6 @@ void center_rows(MutableRef<T> x, const Eigen::RowVectorXd& mean) {
   });
 }
 
-/// A symmetric matrix as V diag(values) V'; `vectors` holds V', one vector a row.
-struct Eigenpairs {
-  Eigen::VectorXd values;  // ascending, not negative
-  RowMatrix<double> vectors;
-};
-
-template <class Number>
-Eigenpairs decompose(RowMatrix<Number> symmetric) {
-  Eigenpairs pairs{Eigen::VectorXd(symmetric.rows()), std::move(symmetric)};
-  if (!linalg::decompose<Number>(mutable_view_of<double>(pairs.vectors), pairs.values.data())) {
-    throw Error("the eigendecomposition did not converge", "ridge",
-                "look for infinite or huge values among the features");
-  }
-  pairs.values = pairs.values.cwiseMax(0.0);
-  return pairs;
-}
-
 /// The largest eigenvalue of a symmetric map of [size] that is not indefinite, from below, by the
 /// power method: within a few percent after kSteps steps, which is enough to judge conditions.
 template <class Map>

@@ -52,7 +52,7 @@ void triangular_product(const MatrixRef<T>& r, const MatrixRef<T>& v, MutableRef
 /// The Gram matrix of the left-out rows around the mean of the training rows.
 template <class = void>  // instantiated only where it is called
 void recenter(RowMatrix<double>& gram, const Eigen::RowVectorXd& sum,
-                     const Eigen::RowVectorXd& mean, double rows) {
+              const Eigen::RowVectorXd& mean, double rows) {
   for (Eigen::Index i = 0; i < gram.rows(); ++i) {
     gram.row(i) += (rows * mean[i] - sum[i]) * mean - mean[i] * sum;
   }
@@ -82,7 +82,7 @@ RowMatrix<double> training_gram(const RidgeFeatures<T>& features, const RowMatri
 /// size of a direction in training. Products in T are good where that times T's rounding is small.
 template <class = void>  // instantiated only where it is called
 double rounding_amplification(const Eigen::VectorXd& values, const Eigen::VectorXd& squares,
-                                     double alpha) {
+                              double alpha) {
   double largest = 0;
   for (Eigen::Index i = 0; i < values.size(); ++i) {
     largest = std::max(largest, std::sqrt(std::max(squares[i], 0.0)) / (values[i] + alpha));
@@ -105,7 +105,7 @@ GramFold<T> prepare_gram_fold(const RidgeFeatures<T>& features, const RowMatrix<
   // The features' mean over all rows is 0.
   if (features.intercept) fold.train_mean = -fold.sum / fold.train_rows;
   RowMatrix<double> gram = gram_of_columns<T>(own);
-  Eigenpairs pairs = decompose(training_gram(features, total, gram, fold, anew));
+  linalg::Eigenpairs pairs = linalg::eigenpairs(training_gram(features, total, gram, fold, anew));
   fold.values = std::move(pairs.values);
   fold.vectors = std::move(pairs.vectors);
   const double count = static_cast<double>(rows.count);

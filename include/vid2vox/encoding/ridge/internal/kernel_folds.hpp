@@ -38,8 +38,8 @@ void inverse_kernel(const RowMatrix<Number>& kernel, double alpha, bool intercep
 /// alpha: those of a part of the rows lie between those of the whole (Cauchy). The power method
 /// gives bounds from inside, hence the factors.
 template <class = void>  // instantiated only where it is called
-Eigen::VectorXd kernel_spectrum(const RowMatrix<double>& kernel,
-                                       const RowMatrix<double>& inverse, double alpha) {
+Eigen::VectorXd kernel_spectrum(const RowMatrix<double>& kernel, const RowMatrix<double>& inverse,
+                                double alpha) {
   constexpr double kMargin = 2;
   const double high = largest_eigenvalue(kernel);
   const double low = 1 / (kMargin * largest_eigenvalue(inverse)) - alpha;

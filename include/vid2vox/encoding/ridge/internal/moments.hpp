@@ -102,7 +102,7 @@ struct AlphaMoments {
 
 template <class = void>  // instantiated only where it is called
 AlphaMoments alpha_moments(const FoldMoments& m, const AlphaBasis& basis, Eigen::Index alpha,
-                                  Eigen::Index target) {
+                           Eigen::Index target) {
   if (basis.whole()) {
     return {m.sum(alpha, target), m.cross(alpha, target), m.products(alpha, target)};
   }
@@ -123,7 +123,7 @@ AlphaMoments alpha_moments(const FoldMoments& m, const AlphaBasis& basis, Eigen:
 /// The score of one alpha and target from a fold that counts.
 template <class = void>  // instantiated only where it is called
 double fold_score(const FoldMoments& m, const AlphaMoments& p, FoldScore kind,
-                         Eigen::Index target) {
+                  Eigen::Index target) {
   const double error = std::max(0.0, m.y(1, target) - 2 * p.cross + p.square);
   const double total = m.y(2, target);
   switch (kind) {
@@ -142,7 +142,7 @@ double fold_score(const FoldMoments& m, const AlphaMoments& p, FoldScore kind,
 /// whole, `scores` may be the rows of a part of the grid, whose moments these are.
 template <class = void>  // instantiated only where it is called
 void add_fold_scores(const FoldMoments& m, const AlphaBasis& basis, FoldScore kind,
-                            Eigen::Ref<RowMatrix<double>, 0, Eigen::OuterStride<>> scores) {
+                     Eigen::Ref<RowMatrix<double>, 0, Eigen::OuterStride<>> scores) {
   for (Eigen::Index j = 0; j < scores.cols(); ++j) {
     if (!fold_counts(m, kind, j)) continue;
     for (Eigen::Index a = 0; a < scores.rows(); ++a) {

@@ -72,7 +72,7 @@ void shrink(const Eigen::VectorXd& values, const std::vector<double>& alphas, Ei
 
 /// right <- V diag(1 / (s + alpha_j)) V' right.
 template <class T>
-void solve_in_eigenbasis(const Eigenpairs& pairs, const std::vector<double>& alphas,
+void solve_in_eigenbasis(const linalg::Eigenpairs& pairs, const std::vector<double>& alphas,
                          std::size_t piece, RowMatrix<T>& right) {
   const RowMatrix<T> vectors = pairs.vectors.template cast<T>();
   for_each_columns(right.cols(), piece, [&](Eigen::Index first, Eigen::Index count) {

@@ -1,36 +1,12 @@
-#include "vid2vox/linalg/engine.hpp"
+#include "vid2vox/encoding/ridge/internal/decomposition.hpp"
 
-#include "encoding/ridge/engine_cases.hpp"
+#include "linalg/engine_cases.hpp"
 
 using namespace vid2vox::encoding;
-using vid2vox::Error;
 using vid2vox::Transposed;
 using vid2vox::testing::noise;
 using vid2vox::testing::plain_product;
 using vid2vox::testing::relative_error;
-
-TEST_CASE("the headers compute what the ridge needs of an engine") {
-  CHECK(std::string(vid2vox::linalg::engine().name) == "headers");
-  vid2vox::testing::check_engine();
-}
-
-TEST_CASE("an engine is selected and given back") {
-  static int calls;
-  calls = 0;
-  namespace linalg = vid2vox::linalg;
-  linalg::set_engine(
-      {.name = "other", .decompositions = {.cholesky = [](vid2vox::MatrixView<double>) {
-                          ++calls;
-                          return false;
-                        }}});
-  CHECK(std::string(linalg::engine().name) == "other");
-  RowMatrix<double> matrix = RowMatrix<double>::Identity(2, 2);
-  CHECK_FALSE(linalg::cholesky(linalg::mutable_view_of<double>(matrix)));
-  linalg::set_engine({});
-  CHECK(std::string(linalg::engine().name) == "headers");
-  CHECK(linalg::cholesky(linalg::mutable_view_of<double>(matrix)));
-  CHECK(calls == 1);
-}
 
 TEST_CASE("Gram matrices and tiled products equal the plain ones") {
   // More rows and columns than one tile, more terms than one piece.
@@ -54,7 +30,7 @@ TEST_CASE("Gram matrices and tiled products equal the plain ones") {
 TEST_CASE("the power method finds the largest eigenvalue") {
   const RowMatrix<double> x = noise<double>(50, 20, 5);
   const RowMatrix<double> gram = plain_product<double>(Transposed::kLeft, x, x);
-  const double largest = internal::decompose(gram).values[19];
+  const double largest = vid2vox::linalg::eigenpairs(gram).values[19];
   const double found = internal::largest_eigenvalue(gram);
   CHECK(found <= largest * (1 + 1e-12));
   CHECK(found > 0.9 * largest);
@@ -64,7 +40,7 @@ TEST_CASE("the power method finds the largest eigenvalue") {
 TEST_CASE("the smallest eigenvalue is found from below, within a factor of about two") {
   const RowMatrix<double> x = noise<double>(50, 20, 5);
   const RowMatrix<double> gram = plain_product<double>(Transposed::kLeft, x, x);
-  const double smallest = internal::decompose(gram).values[0];
+  const double smallest = vid2vox::linalg::eigenpairs(gram).values[0];
   constexpr double kAlpha = 0.5;
   const double found = internal::smallest_eigenvalue(gram, kAlpha);
   CHECK(found <= smallest + kAlpha);
@@ -72,11 +48,6 @@ TEST_CASE("the smallest eigenvalue is found from below, within a factor of about
   // Of a matrix that lacks rank, alpha is left.
   const RowMatrix<double> singular = plain_product<double>(Transposed::kRight, x, x);
   CHECK(internal::smallest_eigenvalue(singular, kAlpha) == kAlpha);
-}
-
-TEST_CASE("a matrix that cannot be decomposed is an error") {
-  RowMatrix<double> broken = RowMatrix<double>::Constant(4, 4, NAN);
-  CHECK_THROWS_AS(internal::decompose(broken), Error);
 }
 
 TEST_CASE("Eigen's threads are restored") {

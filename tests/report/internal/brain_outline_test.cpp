@@ -1,4 +1,4 @@
-#include "vid2vox/report/brain_outline.hpp"
+#include "vid2vox/report/internal/brain_outline.hpp"
 
 #include "report/pixels.hpp"
 #include "support/catch.hpp"

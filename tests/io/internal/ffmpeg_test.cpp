@@ -1,4 +1,4 @@
-#include "vid2vox/io/ffmpeg.hpp"
+#include "vid2vox/io/internal/ffmpeg.hpp"
 
 #include <string>
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "vid2vox/backend/cpu/attention_tiles.hpp"
+#include "vid2vox/backend/cpu/internal/attention_tiles.hpp"
 
 namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
 

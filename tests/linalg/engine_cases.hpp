@@ -5,7 +5,6 @@
 #include "encoding/ridge/normal_equations.hpp"
 #include "encoding/ridge/ridge_cases.hpp"
 #include "support/catch.hpp"
-#include "vid2vox/encoding/ridge/internal/decomposition.hpp"
 #include "vid2vox/linalg/decompositions.hpp"
 #include "vid2vox/linalg/multiply.hpp"
 
@@ -13,7 +12,7 @@
 
 namespace vid2vox::testing {
 
-using encoding::RowMatrix;
+using linalg::RowMatrix;
 
 /// op(a) op(b) in plain loops.
 template <class T>
@@ -90,7 +89,7 @@ inline void check_engine() {
   indefinite(20, 20) = -1;
   CHECK_FALSE(linalg::cholesky(mutable_view_of<double>(indefinite)));
 
-  const auto pairs = encoding::internal::decompose(matrix);
+  const auto pairs = linalg::eigenpairs(matrix);
   RowMatrix<double> scaled = pairs.vectors;
   for (Eigen::Index i = 0; i < 70; ++i) {
     if (i > 0) CHECK(pairs.values[i] >= pairs.values[i - 1]);
