@@ -7,6 +7,7 @@
 
 #include "vid2vox/backend/cuda/runtime/runtime.hpp"
 #include "vid2vox/core/half.hpp"
+#include "vid2vox/core/host_device.hpp"
 
 // The language of our kernels. Besides what is declared here they use CUDA's own names: threadIdx,
 // blockIdx, blockDim, gridDim, __global__, __device__, __forceinline__, __launch_bounds__,
