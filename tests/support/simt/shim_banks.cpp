@@ -17,8 +17,9 @@
 
 #include "simt/shim_banks_record.hpp"
 #include "simt/shim_block.hpp"
+#include "vid2vox/core/isa.hpp"
 
-namespace vid2vox::simt::shim {
+namespace VID2VOX::simt::shim {
 namespace {
 
 /// A place in a kernel's code, which is reached through the calls at the places above it.
@@ -236,4 +237,4 @@ std::string text_of_conflicts(const BankCounts& counts) {
   return text;
 }
 
-}  // namespace vid2vox::simt::shim
+}  // namespace VID2VOX::simt::shim
