@@ -2,7 +2,7 @@
 
 #include <tuple>
 
-#include "cuda/arrays.hpp"
+#include "support/arrays.hpp"
 #include "ops/norm_reference.hpp"
 
 namespace vid2vox {

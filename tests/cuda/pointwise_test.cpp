@@ -1,6 +1,6 @@
 #include "vid2vox/backend/cuda/pointwise/pointwise.hpp"
 
-#include "cuda/arrays.hpp"
+#include "support/arrays.hpp"
 #include "vid2vox/backend/cpu/pointwise.hpp"
 
 namespace vid2vox {

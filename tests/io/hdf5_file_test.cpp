@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "io/arrays.hpp"
+#include "support/arrays.hpp"
 #include "io/hdf5_writing.hpp"
 #include "support/catch.hpp"
 #include "support/test_data.hpp"

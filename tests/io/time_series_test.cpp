@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "io/arrays.hpp"
+#include "support/arrays.hpp"
 #include "io/hdf5_writing.hpp"
 #include "io/zip_writing.hpp"
 #include "support/catch.hpp"

@@ -1,7 +1,7 @@
 #include "vid2vox/backend/cpu/norm.hpp"
 
-#include "ops/arrays.hpp"
 #include "ops/norm_reference.hpp"
+#include "support/arrays.hpp"
 #include "vid2vox/core/parallel.hpp"
 
 namespace vid2vox {
@@ -38,7 +38,7 @@ TEST_CASE("batch norm statistics, with and without a large mean") {
   for (const Matrix& shape : {Matrix{1, 5}, Matrix{1300, 5}, Matrix{777, 240}, Matrix{40, 519}}) {
     for (const double shift : {0.0, 100.0}) {
       INFO(shape.rows << " x " << shape.cols << ", shift " << shift);
-      const auto x = normal<float>(shape.rows * shape.cols, "x", 1, shift);
+      const auto x = normal<float, Buffer>(shape.rows * shape.cols, "x", 1, shift);
       auto mean = testing::poisoned<float>(shape.cols);
       auto variance = testing::poisoned<float>(shape.cols);
       ops::BatchNorm<cpu>::statistics(shape.rows, shape.cols, x.data(), mean.data(),
@@ -52,7 +52,7 @@ TEST_CASE("batch norm statistics, with and without a large mean") {
 }
 
 TEST_CASE("batch norm statistics of 16-bit numbers are those of the same numbers in float") {
-  const auto x = normal<bfloat16>(700 * 24, "x", 1, 3);
+  const auto x = normal<bfloat16, Buffer>(700 * 24, "x", 1, 3);
   const auto wide = buffer<float>(as<float>(x));
   const auto statistics = [](const auto& values) {
     auto result = testing::poisoned<float>(48);
@@ -84,10 +84,10 @@ testing::BatchNormCase<A> batch_norm(const Matrix& shape, bool relu, const Buffe
   result.batch_statistics = shape.rows % 2 == 0;
   result.x = as<A>(x);
   result.dy = as<A>(dy);
-  result.mean = as<A>(normal<float>(shape.cols, "mean", 0.1));
-  result.inverse_sd = as<A>(normal<float>(shape.cols, "sd", 0.1, 1));
-  result.gain = as<A>(normal<float>(shape.cols, "gain"));
-  result.bias = as<A>(normal<float>(shape.cols, "bias"));
+  result.mean = as<A>(normal<float, Buffer>(shape.cols, "mean", 0.1));
+  result.inverse_sd = as<A>(normal<float, Buffer>(shape.cols, "sd", 0.1, 1));
+  result.gain = as<A>(normal<float, Buffer>(shape.cols, "gain"));
+  result.bias = as<A>(normal<float, Buffer>(shape.cols, "bias"));
   result.run();
   return result;
 }
@@ -110,8 +110,8 @@ TEMPLATE_TEST_CASE("batch norm, with ReLU or without, and its gradient", "", flo
   for (const Matrix& shape : {Matrix{1, 3}, Matrix{1300, 5}, Matrix{77, 240}, Matrix{30, 519}}) {
     for (const bool relu : {false, true}) {
       INFO(shape.rows << " x " << shape.cols << (relu ? ", ReLU" : ""));
-      const auto x = normal<T>(shape.rows * shape.cols, "x");
-      const auto dy = normal<T>(shape.rows * shape.cols, "dy");
+      const auto x = normal<T, Buffer>(shape.rows * shape.cols, "x");
+      const auto dy = normal<T, Buffer>(shape.rows * shape.cols, "dy");
       const auto naive = batch_norm<float>(shape, relu, x, dy);
       const auto exact = batch_norm<double>(shape, relu, x, dy);
       const float* mean = naive.mean.data();
@@ -145,11 +145,11 @@ void check_layer_norm(const Matrix& shape, bool relu, double shift) {
   INFO(shape.rows << " x " << shape.cols << (relu ? ", ReLU" : "") << ", shift " << shift);
   using LayerNorm = ops::LayerNorm<cpu>;
   const std::size_t n = shape.rows * shape.cols;
-  const auto x = normal<T>(n, "x", 1, shift);
-  const auto dy = normal<T>(n, "dy");
-  const auto residual = normal<T>(shape.rows % 2 == 0 ? n : 0, "residual");
-  const auto gain = normal<float>(shape.cols, "gain");
-  const auto bias = normal<float>(shape.cols, "bias");
+  const auto x = normal<T, Buffer>(n, "x", 1, shift);
+  const auto dy = normal<T, Buffer>(n, "dy");
+  const auto residual = normal<T, Buffer>(shape.rows % 2 == 0 ? n : 0, "residual");
+  const auto gain = normal<float, Buffer>(shape.cols, "gain");
+  const auto bias = normal<float, Buffer>(shape.cols, "bias");
   const auto reference = [&]<class A>(A) {
     return testing::layer_norm<A>(shape, E, relu, as<A>(x), as<A>(gain), as<A>(bias), as<A>(dy),
                                   as<A>(residual));
@@ -188,8 +188,8 @@ TEMPLATE_TEST_CASE("layer norm, both epsilons, and its gradient", "", float, bfl
 }
 
 TEST_CASE("layer norm in place") {
-  const auto gain = normal<float>(7, "gain");
-  auto x = normal<float>(14, "x");
+  const auto gain = normal<float, Buffer>(7, "gain");
+  auto x = normal<float, Buffer>(14, "x");
   auto y = testing::poisoned<float>(14);
   constexpr auto kInside = LayerNormEpsilon::kInsideRoot;
   ops::LayerNorm<cpu>::forward<kInside>(2, 7, x.data(), gain.data(), gain.data(), y.data());
@@ -200,9 +200,9 @@ TEST_CASE("layer norm in place") {
 TEST_CASE("norms keep their bits with any number of threads") {
   constexpr Matrix kShape{3000, 24};
   const std::size_t n = kShape.rows * kShape.cols;
-  const auto x = normal<float>(n, "x");
-  const auto dy = normal<float>(n, "dy");
-  const auto gain = normal<float>(kShape.cols, "gain");
+  const auto x = normal<float, Buffer>(n, "x");
+  const auto dy = normal<float, Buffer>(n, "dy");
+  const auto gain = normal<float, Buffer>(kShape.cols, "gain");
   const auto run = [&](int threads) {
     const ThreadCountScope set(threads);
     Buffer<float> result(2 * n + 8 * kShape.cols);

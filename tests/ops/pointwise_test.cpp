@@ -2,8 +2,7 @@
 
 #include <utility>
 
-#include "ops/arrays.hpp"
-#include "vid2vox/backend/cpu/adam.hpp"
+#include "support/arrays.hpp"
 #include "vid2vox/core/parallel.hpp"
 
 namespace vid2vox {
@@ -51,10 +50,10 @@ Buffer<T> naive_gelu(const Buffer<T>& x, const Buffer<T>* dy) {
 }
 
 TEST_CASE("GeLU2 and its gradient") {
-  const auto x = normal<float>(kCount, "x", 3);
-  const auto dy = normal<float>(kCount, "dy");
-  const auto x64 = normal<double>(kCount, "x", 3);
-  const auto dy64 = normal<double>(kCount, "dy");
+  const auto x = normal<float, Buffer>(kCount, "x", 3);
+  const auto dy = normal<float, Buffer>(kCount, "dy");
+  const auto x64 = normal<double, Buffer>(kCount, "x", 3);
+  const auto dy64 = normal<double, Buffer>(kCount, "dy");
   auto y = testing::poisoned<float>(kCount);
   auto dx = testing::poisoned<float>(kCount);
   Pointwise::gelu2(kCount, x.data(), y.data());
@@ -95,8 +94,8 @@ Buffer<T> in_place(const Buffer<T>& x, const Buffer<T>& dy, bool first) {
 
 TEMPLATE_TEST_CASE("an output may be one of the inputs", "", float, double, bfloat16) {
   using T = TestType;
-  const auto x = normal<T>(kCount, "x");
-  const auto dy = normal<T>(kCount, "dy");
+  const auto x = normal<T, Buffer>(kCount, "x");
+  const auto dy = normal<T, Buffer>(kCount, "dy");
   auto y = testing::poisoned<T>(kCount);
   Pointwise::gelu2_backward(kCount, x.data(), dy.data(), y.data());
   CHECK(testing::same_bits(in_place(x, dy, true), y));
@@ -109,8 +108,8 @@ TEMPLATE_TEST_CASE("an output may be one of the inputs", "", float, double, bflo
 
 TEMPLATE_TEST_CASE("a sum and its ReLU in one pass", "", float, double, bfloat16) {
   using T = TestType;
-  const auto x = normal<T>(kCount, "x");
-  const auto start = normal<T>(kCount, "start");
+  const auto x = normal<T, Buffer>(kCount, "x");
+  const auto start = normal<T, Buffer>(kCount, "start");
   auto expected = testing::poisoned<T>(kCount);
   Pointwise::add(kCount, x.data(), start.data(), expected.data());
   auto sum = start;
@@ -126,8 +125,8 @@ TEMPLATE_TEST_CASE("a sum and its ReLU in one pass", "", float, double, bfloat16
 }
 
 TEST_CASE("sums of arrays, of a row to every row and of columns") {
-  const auto a = normal<double>(60, "a");
-  const auto b = normal<double>(60, "b");
+  const auto a = normal<double, Buffer>(60, "a");
+  const auto b = normal<double, Buffer>(60, "b");
   Buffer<double> y(60);
   Pointwise::add(60, a.data(), b.data(), y.data());
   CHECK(y[7] == a[7] + b[7]);
@@ -147,7 +146,7 @@ TEST_CASE("sums of arrays, of a row to every row and of columns") {
 
 TEST_CASE("column sums in float32 beat the naive ones over many rows") {
   constexpr std::size_t kRows = 20000;
-  const auto x = normal<float>(kRows * 3, "x", 1, 10);
+  const auto x = normal<float, Buffer>(kRows * 3, "x", 1, 10);
   Buffer<double> exact(3);
   Buffer<float> naive(3);
   for (std::size_t i = 0; i < x.size(); ++i) {
@@ -183,7 +182,7 @@ TEST_CASE("dropout follows Philox by element number and keeps the mean") {
   Pointwise::dropout(kCount, 0.0, key, x.data(), y.data());
   CHECK(testing::same_bits(x, y));
   // With a residual, in one pass, in place too.
-  const auto residual = normal<float>(kCount, "residual");
+  const auto residual = normal<float, Buffer>(kCount, "residual");
   Buffer<float> sum(kCount);
   Pointwise::add(kCount, residual.data(), in_place.data(), sum.data());
   Pointwise::dropout_add(kCount, kProbability, key, x.data(), residual.data(), y.data());
@@ -197,7 +196,7 @@ TEST_CASE("dropout follows Philox by element number and keeps the mean") {
 }
 
 TEST_CASE("pointwise work keeps its bits with any number of threads") {
-  const auto x = normal<float>(kCount, "x");
+  const auto x = normal<float, Buffer>(kCount, "x");
   const auto run = [&](int threads) {
     const ThreadCountScope set(threads);
     Buffer<float> result(2 * kCount + 4);
@@ -209,67 +208,6 @@ TEST_CASE("pointwise work keeps its bits with any number of threads") {
   const auto one = run(1);
   CHECK(testing::same_bits(one, run(2)));
   CHECK(testing::same_bits(one, run(3)));
-}
-
-TEST_CASE("the Adam operation: one step by hand") {
-  const double gradient[2] = {0.5, -2};
-  double parameter[2] = {1, 1};
-  double first[2] = {0.1, 0.2};
-  double second[2] = {0.01, 0.02};
-  ops::Adam<cpu>::update(2, {.step = 3, .learning_rate = 0.01}, gradient, parameter, first, second,
-                         nullptr);
-  for (int i = 0; i < 2; ++i) {
-    const double m = 0.9 * (i == 0 ? 0.1 : 0.2) + 0.1 * gradient[i];
-    const double v = 0.999 * (i == 0 ? 0.01 : 0.02) + 0.001 * gradient[i] * gradient[i];
-    CHECK(first[i] == Approx(m).epsilon(1e-12));
-    CHECK(second[i] == Approx(v).epsilon(1e-12));
-    const double root = std::sqrt(v / (1 - std::pow(0.999, 3))) + 1e-8;
-    CHECK(parameter[i] == Approx(1 - 0.01 * m / (1 - std::pow(0.9, 3)) / root).epsilon(1e-12));
-  }
-}
-
-TEST_CASE("Adam takes the gradients' scale off, and skips a step on demand") {
-  Buffer<double> plain = normal<double>(5, "parameter");
-  Buffer<double> scaled = plain;
-  const Buffer<double> start = plain;
-  const Buffer<double> gradient = normal<double>(5, "gradient");
-  Buffer<double> large = gradient;
-  for (double& value : large) value *= 1024;
-  Buffer<double> moments[4] = {Buffer<double>(5), Buffer<double>(5), Buffer<double>(5),
-                               Buffer<double>(5)};
-  double skip = 1;
-  const ops::AdamStep step{.learning_rate = 0.1, .gradient_scale = 1024};
-  ops::Adam<cpu>::update(5, step, large.data(), scaled.data(), moments[0].data(), moments[1].data(),
-                         &skip);
-  CHECK(testing::same_bits(scaled, start));
-  CHECK(moments[0][0] == 0);
-  skip = 0;
-  ops::Adam<cpu>::update(5, step, large.data(), scaled.data(), moments[0].data(), moments[1].data(),
-                         &skip);
-  ops::Adam<cpu>::update(5, {.learning_rate = 0.1}, gradient.data(), plain.data(),
-                         moments[2].data(), moments[3].data(), nullptr);
-  CHECK(testing::same_bits(scaled, plain));
-  CHECK(testing::same_bits(moments[1], moments[3]));
-}
-
-TEST_CASE("a gradient that is not finite is found wherever it is") {
-  Buffer<float> gradient = normal<float>(kCount, "gradient");
-  gradient[5] = std::numeric_limits<float>::max();
-  double flag = 0;
-  const auto find = [&] { ops::Adam<cpu>::find_not_finite(kCount, gradient.data(), &flag); };
-  find();
-  CHECK(flag == 0);
-  for (const std::size_t at : {std::size_t{0}, kCount / 2, kCount - 1}) {
-    for (const float bad : {INFINITY, -INFINITY, NAN}) {
-      const float before = std::exchange(gradient[at], bad);
-      flag = 0;
-      find();
-      CHECK(flag == 1);
-      gradient[at] = before;
-    }
-  }
-  find();
-  CHECK(flag == 1);  // what was found stays
 }
 
 TEST_CASE("numbers are converted to nearest, and bytes to the models' range") {

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "cuda/arrays.hpp"
+#include "support/arrays.hpp"
 #include "simt/shim_banks.hpp"
 #include "support/catch.hpp"
 #include "vid2vox/backend/cuda/axial_attention/axial_attention.hpp"

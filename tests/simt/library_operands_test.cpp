@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "cuda/arrays.hpp"
+#include "support/arrays.hpp"
 #include "simt/errors.hpp"
 #include "support/catch.hpp"
 #include "vid2vox/backend/cuda/conv3d/conv3d.hpp"

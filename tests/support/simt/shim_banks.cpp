@@ -19,6 +19,10 @@
 #include "simt/shim_block.hpp"
 #include "vid2vox/core/isa.hpp"
 
+// The text of a macro's expansion.
+#define VID2VOX_BANKS_QUOTED(text) #text
+#define VID2VOX_BANKS_TEXT_OF(macro) VID2VOX_BANKS_QUOTED(macro)
+
 namespace VID2VOX::simt::shim {
 namespace {
 
@@ -111,7 +115,9 @@ std::string name_of(const void* kernel) {
   std::string name = status == 0 ? text : info.dli_sname;
   std::free(text);
   name.resize(std::min(name.size(), name.rfind('(')));
-  for (const std::string left_out : {"void ", "vid2vox::", "backend::cuda::", "pointwise::"}) {
+  const std::string isa = std::string(VID2VOX_BANKS_TEXT_OF(VID2VOX_ISA)) + "::";
+  for (const std::string& left_out : {std::string("void "), std::string("vid2vox::"), isa,
+                                      std::string("backend::cuda::"), std::string("pointwise::")}) {
     for (auto at = name.find(left_out); at != std::string::npos; at = name.find(left_out)) {
       name.erase(at, left_out.size());
     }
