@@ -168,8 +168,8 @@ void check_products(std::size_t rows, std::size_t inner, std::size_t cols) {
   const auto b_columns = transposed(inner, cols, b);
   linalg::copy_to_vectors<T>({b_columns.data(), cols, inner}, b_rows.data());
   auto c = testing::poisoned<T>(rows * stride);
-  backend::cpu::tile_dots(rows, cols, inner, a_rows.data(), depth, b_rows.data(), depth, c.data(),
-                          stride);
+  linalg::tile_dots(rows, cols, inner, a_rows.data(), depth, b_rows.data(), depth, c.data(),
+                    stride);
   check_accuracy(narrowed(cols, c), single, exact);
   auto dots = testing::poisoned<T>(rows * cols);
   for (std::size_t row = 0; row < rows; ++row) {
