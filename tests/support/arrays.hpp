@@ -25,7 +25,7 @@
 #if defined(VID2VOX_TEST_ON_CUDA)
 #define VID2VOX_TEST_TYPES float, vid2vox::bfloat16, vid2vox::float16
 #else
-#define VID2VOX_TEST_TYPES float, double, vid2vox::bfloat16, vid2vox::float16
+#define VID2VOX_TEST_TYPES float, double, vid2vox::bfloat16
 #endif
 
 namespace vid2vox::testing {
