@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <iostream>
 
+#include "vid2vox/io/file.hpp"
+
 namespace {
 
 using vid2vox::bench::Json;
@@ -79,13 +81,9 @@ int main(int argc, char** argv) {
   }
   try {
     const Json report = vid2vox::bench::gpu_report(argv[1]);
-    const std::string file = argv[2];
-    {
-      std::ofstream out(file + ".part");
-      out << report.dump(1) << "\n";
-      if (!out.flush()) throw std::runtime_error("cannot write " + file);
-    }
-    std::filesystem::rename(file + ".part", file);
+    vid2vox::io::AtomicFile file(argv[2]);
+    file.write(report.dump(1) + "\n");
+    file.commit();
     print_parts(report);
     print_outcomes(report);
     print_benchmarks(report);

@@ -63,6 +63,7 @@
 #include "vid2vox/imaging/smoothing.hpp"
 #include "vid2vox/imaging/surface.hpp"
 #include "vid2vox/imaging/volume_sampler.hpp"
+#include "vid2vox/io/base64.hpp"
 #include "vid2vox/io/clips.hpp"
 #include "vid2vox/io/file.hpp"
 #include "vid2vox/io/mesh.hpp"

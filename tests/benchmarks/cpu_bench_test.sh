@@ -19,7 +19,7 @@ tool() { # tool NAME: a stand-in that does what standard input says
   { echo '#!/bin/sh'; cat; } >"$folder/tools/$1"
   chmod +x "$folder/tools/$1"
 }
-cp "$source/benchmarks/cpu_bench" "$folder/tree/benchmarks/"
+cp "$source/benchmarks/cpu_bench" "$source/benchmarks/driver.sh" "$folder/tree/benchmarks/"
 cp "$source/docs/performance.md" "$folder/tree/docs/"
 bench="$folder/tree/benchmarks/cpu_bench"
 build="$folder/tree/build-bench"

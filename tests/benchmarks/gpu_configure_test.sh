@@ -5,25 +5,9 @@
 set -eu
 source=$1
 folder=$2
-fail() {
-  printf 'FAILED: %s\n' "$*" >&2
-  exit 1
-}
-skip() {
-  printf '[skipped] %s\n' "$*"
-  exit 0
-}
-
-if [ -z "${VID2VOX_IN_NAMESPACE:-}" ]; then
-  command -v dpkg-query >/dev/null || skip "this needs Debian's dpkg-query"
-  export VID2VOX_IN_NAMESPACE=yes
-  for options in -rm -m; do
-    if unshare $options mount -t tmpfs none /mnt 2>/dev/null; then
-      exec unshare $options sh "$0" "$@"
-    fi
-  done
-  skip "a mount namespace is not permitted here"
-fi
+# shellcheck source=tests/benchmarks/support.sh
+. "$(dirname "$0")/support.sh"
+enter_namespace m "$0" "$@"
 
 # /usr as an overlay, in which files can be removed without harm.
 overlay=$folder/overlay

@@ -3,24 +3,9 @@
 # root folder that holds nothing but sh, coreutils, grep, sed, tar and glibc, without network, with
 # CUDA's libraries only where NVIDIA's wheels would put them. Of a build folder a pack is made first.
 set -eu
-fail() {
-  printf 'FAILED: %s\n' "$*" >&2
-  exit 1
-}
-skip() {
-  printf '[skipped] %s\n' "$*"
-  exit 0
-}
-if [ -z "${VID2VOX_IN_NAMESPACE:-}" ]; then
-  command -v dpkg-query >/dev/null || skip "this needs Debian's dpkg-query"
-  export VID2VOX_IN_NAMESPACE=yes
-  for options in -rmn -mn; do
-    if unshare $options mount -t tmpfs none /mnt 2>/dev/null; then
-      exec unshare $options sh "$0" "$@"
-    fi
-  done
-  skip "mount and network namespaces are not permitted here"
-fi
+# shellcheck source=tests/benchmarks/support.sh
+. "$(dirname "$0")/support.sh"
+enter_namespace mn "$0" "$@"
 source=$1
 folder=$2
 cuda_libraries=$4

@@ -91,7 +91,8 @@ make_pack() {
   done >"$folder/pack/programs.tsv"
   printf 'test_cuda_norm\tnot_built\n' >>"$folder/pack/programs.tsv"
 }
-cp "$source/benchmarks/gpu_kit" "$source/benchmarks/gpu_libraries.sh" "$folder/pack/"
+cp "$source/benchmarks/gpu_kit" "$source/benchmarks/driver.sh" "$source/benchmarks/gpu_libraries.sh" \
+  "$folder/pack/"
 cp "$report_tool" "$folder/pack/gpu_report"
 cp "$(command -v gzip)" "$folder/pack/gzip"
 printf 'commit\tabc\ncuda\t13.0\n' >"$folder/pack/manifest.tsv"

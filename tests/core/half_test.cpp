@@ -57,14 +57,40 @@ int disagreements(int mantissa_bits, int bias) {
   return wrong;
 }
 
+float of_half(std::uint16_t bits) { return float16::from_bits(bits); }
+
 }  // namespace
 
 TEST_CASE("float16 holds IEEE binary16 and rounds to nearest even, subnormals too") {
   CHECK(disagreements<float16>(10, 15) == 0);
 }
 
+TEST_CASE("float16: the landmarks of IEEE 754") {
+  CHECK(of_half(0x3C00) == 1.0F);
+  CHECK(of_half(0xC000) == -2.0F);
+  CHECK(of_half(0x7BFF) == 65504.0F);
+  CHECK(of_half(0x0400) == std::ldexp(1.0F, -14));
+  CHECK(of_half(0x0001) == std::ldexp(1.0F, -24));
+  CHECK(of_half(0x83FF) == -std::ldexp(1023.0F, -24));
+  CHECK(of_half(0x3555) == 0.333251953125F);
+  CHECK(of_half(0x7C00) == std::numeric_limits<float>::infinity());
+  CHECK(of_half(0xFC00) == -std::numeric_limits<float>::infinity());
+  CHECK(std::isnan(of_half(0x7E00)));
+  CHECK(std::signbit(of_half(0x8000)));
+}
+
+TEST_CASE("float16: increasing over all finite positive values") {
+  for (std::uint16_t bits = 0; bits < 0x7C00; ++bits) {
+    if (!(of_half(bits) < of_half(static_cast<std::uint16_t>(bits + 1)))) {
+      FAIL("not increasing at " << bits);
+    }
+  }
+}
+
 TEST_CASE("bfloat16 holds the upper half of a float and rounds to nearest even") {
   CHECK(disagreements<bfloat16>(7, 127) == 0);
+  CHECK(static_cast<float>(bfloat16::from_bits(0x3F80)) == 1.0F);
+  CHECK(static_cast<float>(bfloat16::from_bits(0xC0A0)) == -5.0F);
 }
 
 TEST_CASE("16-bit numbers keep what lies beyond their range") {

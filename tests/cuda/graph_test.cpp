@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <thread>
 
-#include "cuda/arrays.hpp"
+#include "support/arrays.hpp"
 #include "vid2vox/backend/cuda/memory/memory.hpp"
 #include "vid2vox/backend/cuda/pointwise/pointwise.hpp"
 

@@ -70,7 +70,7 @@ TEST_CASE("damaged GIFTI files are refused with a reason") {
   refused(values(three, "ASCII", "1 2"), "2 values for an array of 3");
   refused(values(three, "ASCII", "1 2 x"), "no number");
   refused(values(three, "Base64Binary", "AAAA"), "3 values has 3 bytes");
-  refused(values(three, "Base64Binary", "A*AA"), "no base64");
+  refused(values(three, "Base64Binary", "A*AA"), "not base64");
   refused(values(three, "GZipBase64Binary", "AAAAAAAAAAAA"), "cannot be unpacked");
   refused(values("Dimensionality=\"1\" Dim0=\"99999999999\"", "GZipBase64Binary", "AAAA"),
           "claims");

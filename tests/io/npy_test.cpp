@@ -5,7 +5,7 @@
 #include <vector>
 #include <xtensor/xtensor.hpp>
 
-#include "io/arrays.hpp"
+#include "support/arrays.hpp"
 #include "support/catch.hpp"
 #include "support/test_data.hpp"
 

@@ -6,8 +6,8 @@
 #include <vector>
 #include <xtensor/xtensor.hpp>
 
-#include "io/arrays.hpp"
 #include "io/zip_writing.hpp"
+#include "support/arrays.hpp"
 #include "support/catch.hpp"
 #include "support/test_data.hpp"
 

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "io/arrays.hpp"
 #include "io/hdf5_writing.hpp"
 #include "io/zip_writing.hpp"
+#include "support/arrays.hpp"
 #include "support/catch.hpp"
 #include "support/test_data.hpp"
 

@@ -1,7 +1,7 @@
 #include "vid2vox/linalg/packed_product.hpp"
 
-#include "ops/arrays.hpp"
 #include "ops/naive_product.hpp"
+#include "support/arrays.hpp"
 
 // Compiled twice: for the processor at hand and, in packed_product_baseline_test.cpp, for any, with
 // short vectors and the question of whether it multiplies bfloat16 numbers asked at run time.
@@ -9,9 +9,9 @@
 namespace vid2vox {
 namespace {
 
+using testing::as;
 using testing::check_accuracy;
 using testing::normal;
-using testing::read_as;
 
 struct Case {
   std::size_t m;
@@ -32,9 +32,9 @@ struct Operands {
   std::size_t a_cols = transposed == Transposed::kLeft ? c.m : c.k;
   std::size_t b_rows = transposed == Transposed::kRight ? c.n : c.k;
   std::size_t b_cols = transposed == Transposed::kRight ? c.k : c.n;
-  Buffer<T> a = normal<T>(a_rows * (a_cols + kMargin), "a");
-  Buffer<T> b = normal<T>(b_rows * (b_cols + kMargin), "b");
-  Buffer<Sum> before = normal<Sum>(c.m * (c.n + kMargin), "c");
+  Buffer<T> a = normal<T, Buffer>(a_rows * (a_cols + kMargin), "a");
+  Buffer<T> b = normal<T, Buffer>(b_rows * (b_cols + kMargin), "b");
+  Buffer<Sum> before = normal<Sum, Buffer>(c.m * (c.n + kMargin), "c");
 
   Buffer<Sum> ours() const {
     Buffer<Sum> result = before;
@@ -45,9 +45,9 @@ struct Operands {
   }
   template <class Number>
   Buffer<Number> naive() const {
-    return testing::naive_product<Number>(transposed, {c.m, c.n, c.k, accumulate},
-                                          read_as<Number>(a), a_cols + kMargin, read_as<Number>(b),
-                                          b_cols + kMargin, read_as<Number>(before), c.n + kMargin);
+    return testing::naive_product<Number>(transposed, {c.m, c.n, c.k, accumulate}, as<Number>(a),
+                                          a_cols + kMargin, as<Number>(b), b_cols + kMargin,
+                                          as<Number>(before), c.n + kMargin);
   }
 };
 
@@ -64,7 +64,7 @@ void check() {
         const Operands<L, T> operands{transposed, c, accumulate};
         // The margins between the rows are compared too: nothing may write there.
         check_accuracy(operands.ours(), operands.template naive<Sum>(),
-                       read_as<double>(operands.template naive<testing::Exact<Sum>>()));
+                       as<double>(operands.template naive<testing::Exact<Sum>>()));
       }
     }
   }

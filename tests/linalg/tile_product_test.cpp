@@ -1,6 +1,6 @@
 #include "vid2vox/linalg/tile_product.hpp"
 
-#include "ops/arrays.hpp"
+#include "support/arrays.hpp"
 #include "vid2vox/core/half.hpp"
 
 namespace vid2vox {
@@ -47,7 +47,7 @@ TEST_CASE("the exponential of vectors is that of their lanes") {
 
 TEST_CASE("a row's exponentials are taken relative to its largest") {
   for (const std::size_t n : {1U, 7U, 16U, 33U}) {
-    const auto x = normal<float>(n, "x", 100);
+    const auto x = normal<float, Buffer>(n, "x", 100);
     Buffer<float> y(whole_vectors<float>(n), NAN);
     std::copy(x.begin(), x.end(), y.begin());
     const auto [largest, sum] = linalg::exponentiate_row(n, y.data());
@@ -62,7 +62,7 @@ TEST_CASE("a row's exponentials are taken relative to its largest") {
 template <class T>
 void check_transpose(std::size_t rows, std::size_t cols) {
   const std::size_t stride = whole_vectors<AccumulateOf<T>>(rows);
-  const auto x = normal<T>(rows * (cols + 1), "x");
+  const auto x = normal<T, Buffer>(rows * (cols + 1), "x");
   Buffer<AccumulateOf<T>> y(cols * stride, NAN);
   linalg::transpose_rows<T>({x.data(), rows, cols, cols + 1}, y.data(), stride);
   bool same = true;
@@ -88,7 +88,7 @@ TEST_CASE("matrices are transposed, and filled up with zeros") {
 }
 
 TEST_CASE("rows are copied to whole vectors and back") {
-  const auto x = normal<bfloat16>(3 * 20, "x");
+  const auto x = normal<bfloat16, Buffer>(3 * 20, "x");
   constexpr std::size_t kStride = whole_vectors<float>(19);
   Buffer<float> tile(3 * kStride, NAN);
   linalg::copy_to_vectors<bfloat16>({x.data(), 3, 19, 20}, tile.data());
@@ -103,9 +103,9 @@ TEST_CASE("rows are copied to whole vectors and back") {
 /// a [rows, inner], b [inner, cols] with rows of whole vectors, c = a b or c += a b.
 template <class T>
 Buffer<T> naive(std::size_t rows, std::size_t inner, std::size_t cols, bool accumulate) {
-  const auto a = normal<T>(rows * inner, "a");
-  const auto b = normal<T>(inner * cols, "b");
-  auto c = normal<T>(rows * cols, "c");
+  const auto a = normal<T, Buffer>(rows * inner, "a");
+  const auto b = normal<T, Buffer>(inner * cols, "b");
+  auto c = normal<T, Buffer>(rows * cols, "c");
   for (std::size_t i = 0; i < rows; ++i) {
     for (std::size_t j = 0; j < cols; ++j) {
       T sum = accumulate ? c[i * cols + j] : T(0);
@@ -141,8 +141,8 @@ Buffer<T> transposed(std::size_t rows, std::size_t cols, const Buffer<T>& from) 
 template <class T>
 void check_products(std::size_t rows, std::size_t inner, std::size_t cols) {
   INFO(rows << " x " << inner << " x " << cols);
-  const auto a = normal<T>(rows * inner, "a");
-  const auto b = normal<T>(inner * cols, "b");
+  const auto a = normal<T, Buffer>(rows * inner, "a");
+  const auto b = normal<T, Buffer>(inner * cols, "b");
   const std::size_t stride = whole_vectors<T>(cols);
   for (const bool accumulate : {false, true}) {
     const auto exact = naive<double>(rows, inner, cols, accumulate);
@@ -150,7 +150,7 @@ void check_products(std::size_t rows, std::size_t inner, std::size_t cols) {
     const auto wide = widened(inner, cols, b);
     const auto a_columns = transposed(rows, inner, a);
     for (const bool by_columns : {false, true}) {
-      auto c = widened(rows, cols, normal<T>(rows * cols, "c"));
+      auto c = widened(rows, cols, normal<T, Buffer>(rows * cols, "c"));
       const linalg::TileFactor<T> left{by_columns ? a_columns.data() : a.data(),
                                        by_columns ? 1 : inner, by_columns ? rows : 1};
       linalg::tile_product(rows, inner, cols, left, wide.data(), stride, c.data(), stride,

@@ -1,7 +1,7 @@
 #include "vid2vox/backend/cpu/attention.hpp"
 
-#include "ops/arrays.hpp"
 #include "ops/geometries.hpp"
+#include "support/arrays.hpp"
 #include "vid2vox/core/half.hpp"
 #include "vid2vox/core/parallel.hpp"
 
@@ -17,10 +17,10 @@ using Attention = ops::Attention<cpu>;
 template <class T>
 struct Arrays {
   explicit Arrays(const AttentionGeometry& g)
-      : q(normal<T>(g.batch * g.queries * g.q_stride, "q")),
-        k(normal<T>(g.batch * g.key_rows * g.k_stride, "k")),
-        v(normal<T>(g.batch * g.key_rows * g.v_stride, "v")),
-        d_o(normal<T>(g.batch * g.queries * g.o_stride, "d_o")),
+      : q(normal<T, Buffer>(g.batch * g.queries * g.q_stride, "q")),
+        k(normal<T, Buffer>(g.batch * g.key_rows * g.k_stride, "k")),
+        v(normal<T, Buffer>(g.batch * g.key_rows * g.v_stride, "v")),
+        d_o(normal<T, Buffer>(g.batch * g.queries * g.o_stride, "d_o")),
         o(d_o.size()),
         d_q(q.size()),
         d_k(k.size()),
@@ -28,10 +28,10 @@ struct Arrays {
   /// The inputs of `other`.
   template <class U>
   Arrays(const AttentionGeometry& g, const Arrays<U>& other) : Arrays(g) {
-    q = testing::converted<T>(other.q);
-    k = testing::converted<T>(other.k);
-    v = testing::converted<T>(other.v);
-    d_o = testing::converted<T>(other.d_o);
+    q = testing::as<T>(other.q);
+    k = testing::as<T>(other.k);
+    v = testing::as<T>(other.v);
+    d_o = testing::as<T>(other.d_o);
   }
   Buffer<T> q, k, v, d_o, o, d_q, d_k, d_v;
 };

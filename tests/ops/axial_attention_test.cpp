@@ -1,6 +1,6 @@
 #include "vid2vox/backend/cpu/axial_attention.hpp"
 
-#include "ops/arrays.hpp"
+#include "support/arrays.hpp"
 #include "vid2vox/core/half.hpp"
 #include "vid2vox/core/parallel.hpp"
 
@@ -20,8 +20,8 @@ template <class T, class Input>
 AxialResult<T> naive_axial(const ops::AxialAttentionGeometry& g) {
   const std::size_t tokens = g.batch * g.grid.volume();
   const std::size_t d = g.channels / g.heads;
-  const auto qkv = testing::converted<T>(normal<Input>(tokens * 9 * g.channels, "qkv"));
-  const auto d_o = testing::converted<T>(normal<Input>(tokens * 3 * g.channels, "d_o"));
+  const auto qkv = testing::as<T>(normal<Input, Buffer>(tokens * 9 * g.channels, "qkv"));
+  const auto d_o = testing::as<T>(normal<Input, Buffer>(tokens * 3 * g.channels, "d_o"));
   AxialResult<T> result{Buffer<T>(d_o.size()), Buffer<T>(qkv.size())};
   const auto h = static_cast<std::size_t>(g.grid.h);
   const auto w = static_cast<std::size_t>(g.grid.w);
@@ -72,8 +72,8 @@ AxialResult<T> naive_axial(const ops::AxialAttentionGeometry& g) {
 template <class T>
 AxialResult<T> our_axial(const ops::AxialAttentionGeometry& g) {
   const std::size_t tokens = g.batch * g.grid.volume();
-  const auto qkv = normal<T>(tokens * 9 * g.channels, "qkv");
-  const auto d_o = normal<T>(tokens * 3 * g.channels, "d_o");
+  const auto qkv = normal<T, Buffer>(tokens * 9 * g.channels, "qkv");
+  const auto d_o = normal<T, Buffer>(tokens * 3 * g.channels, "d_o");
   AxialResult<T> result{Buffer<T>(d_o.size(), T(NAN)), Buffer<T>(qkv.size(), T(NAN))};
   ops::AxialAttention<cpu>::forward(g, qkv.data(), result.o.data());
   ops::AxialAttention<cpu>::backward(g, qkv.data(), d_o.data(), result.d_qkv.data());

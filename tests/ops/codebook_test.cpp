@@ -1,6 +1,6 @@
 #include "vid2vox/backend/cpu/codebook.hpp"
 
-#include "ops/arrays.hpp"
+#include "support/arrays.hpp"
 #include "vid2vox/core/parallel.hpp"
 
 namespace vid2vox {
@@ -42,8 +42,8 @@ std::vector<std::int32_t> nearest(std::size_t dim, const Buffer<T>& z, const Buf
 template <class T>
 void check_exact(std::size_t rows, std::size_t dim, std::size_t codes, double spread, double mean) {
   INFO(rows << " rows, " << codes << " codes of " << dim << ", mean " << mean);
-  const auto z = normal<T>(rows * dim, "z", spread, mean);
-  const auto e = normal<T>(codes * dim, "e", spread, mean);
+  const auto z = normal<T, Buffer>(rows * dim, "z", spread, mean);
+  const auto e = normal<T, Buffer>(codes * dim, "e", spread, mean);
   CHECK(nearest(dim, z, e) == brute_force(dim, z, e));
 }
 
@@ -60,17 +60,17 @@ TEST_CASE("the nearest code is exact on Gaussian data") {
 
 TEST_CASE("the nearest code is exact where every row has several within the rounding error") {
   constexpr std::size_t kDim = 33;
-  const auto base = normal<float>(10 * kDim, "e");
-  const auto noise = normal<float>(90 * kDim, "noise", 1e-7);
+  const auto base = normal<float, Buffer>(10 * kDim, "e");
+  const auto noise = normal<float, Buffer>(90 * kDim, "noise", 1e-7);
   Buffer<float> e(90 * kDim);
   for (std::size_t i = 0; i < e.size(); ++i) e[i] = base[i % base.size()] + noise[i];
-  const auto z = normal<float>(100 * kDim, "z");
+  const auto z = normal<float, Buffer>(100 * kDim, "z");
   CHECK(nearest(kDim, z, e) == brute_force(kDim, z, e));
 }
 
 TEST_CASE("numbers whose squares overflow are no error") {
-  auto z = normal<float>(60 * 4, "z");
-  auto e = normal<float>(9 * 4, "e");
+  auto z = normal<float, Buffer>(60 * 4, "z");
+  auto e = normal<float, Buffer>(9 * 4, "e");
   z[50 * 4] = 1e25F;
   CHECK(nearest(4, z, e) == brute_force(4, z, e));
   for (float& value : e) value *= 1e22F;
@@ -86,8 +86,8 @@ TEST_CASE("the nearest code is exact where all share a large mean") {
 TEST_CASE("the nearest code is exact in tight clusters far apart") {
   constexpr std::size_t kDim = 8;
   constexpr std::size_t kCodes = 64;
-  auto e = normal<float>(kCodes * kDim, "e", 1e-4);
-  auto z = normal<float>(300 * kDim, "z", 1e-4);
+  auto e = normal<float, Buffer>(kCodes * kDim, "e", 1e-4);
+  auto z = normal<float, Buffer>(300 * kDim, "z", 1e-4);
   for (std::size_t i = 0; i < e.size(); ++i) e[i] += (i / kDim) % 2 == 0 ? 30.0F : -30.0F;
   for (std::size_t i = 0; i < z.size(); ++i) z[i] += (i / kDim) % 2 == 0 ? 30.0F : -30.0F;
   CHECK(nearest(kDim, z, e) == brute_force(kDim, z, e));
@@ -95,13 +95,13 @@ TEST_CASE("the nearest code is exact in tight clusters far apart") {
 
 TEST_CASE("ties go to the lowest index") {
   constexpr std::size_t kDim = 6;
-  auto e = normal<float>(20 * kDim, "e");
+  auto e = normal<float, Buffer>(20 * kDim, "e");
   for (const std::size_t copy : {7U, 13U, 19U}) {
     std::copy_n(e.data() + 3 * kDim, kDim, e.data() + copy * kDim);
   }
   const auto near_copies = [&] {
     Buffer<float> z(50 * kDim);
-    const auto noise = normal<float>(z.size(), "noise", 1e-3);
+    const auto noise = normal<float, Buffer>(z.size(), "noise", 1e-3);
     for (std::size_t i = 0; i < z.size(); ++i) z[i] = e[3 * kDim + i % kDim] + noise[i];
     return z;
   }();
@@ -125,20 +125,20 @@ std::string message(const Buffer<float>& z, const Buffer<float>& e) {
 }
 
 TEST_CASE("a row or code that is not a number is named") {
-  const auto e = normal<float>(8 * 4, "e");
-  auto z = normal<float>(200 * 4, "z");
+  const auto e = normal<float, Buffer>(8 * 4, "e");
+  auto z = normal<float, Buffer>(200 * 4, "z");
   CHECK(message(z, e).empty());
   z[150 * 4 + 2] = std::numeric_limits<float>::quiet_NaN();
   z[170 * 4] = std::numeric_limits<float>::infinity();
   CHECK(message(z, e).find("row 150, column 2") != std::string::npos);
   auto bad = e;
   bad[5 * 4 + 1] = std::numeric_limits<float>::quiet_NaN();
-  CHECK(message(normal<float>(4, "z"), bad).find("code 5, column 1") != std::string::npos);
+  CHECK(message(normal<float, Buffer>(4, "z"), bad).find("code 5, column 1") != std::string::npos);
 }
 
 TEST_CASE("rows are gathered, and summed by code") {
   constexpr std::size_t kDim = 3;
-  const auto e = normal<double>(4 * kDim, "e");
+  const auto e = normal<double, Buffer>(4 * kDim, "e");
   const std::vector<std::int32_t> index{2, 0, 2, 3, 2};
   auto y = testing::poisoned<double>(index.size() * kDim);
   Book::gather(index.size(), kDim, index.data(), e.data(), y.data());
@@ -150,7 +150,7 @@ TEST_CASE("rows are gathered, and summed by code") {
   CHECK(rounded[4] == static_cast<float>(y[4]));
   Buffer<double> counts(4);
   Buffer<double> sums(4 * kDim);
-  const auto z = normal<double>(index.size() * kDim, "z");
+  const auto z = normal<double, Buffer>(index.size() * kDim, "z");
   backend::cpu::assigned_sums(index.size(), kDim, index.data(), z.data(), counts.data(),
                               sums.data());
   CHECK(std::vector<double>(counts.begin(), counts.end()) == std::vector<double>{1, 0, 3, 1});
@@ -162,8 +162,8 @@ TEST_CASE("rows are gathered, and summed by code") {
 }
 
 TEST_CASE("the search gives the same codes with any number of threads") {
-  const auto z = normal<float>(600 * 8, "z");
-  const auto e = normal<float>(40 * 8, "e");
+  const auto z = normal<float, Buffer>(600 * 8, "z");
+  const auto e = normal<float, Buffer>(40 * 8, "e");
   const auto run = [&](int threads) {
     const ThreadCountScope set(threads);
     return nearest(8, z, e);
@@ -175,8 +175,8 @@ TEST_CASE("the search gives the same codes with any number of threads") {
 TEST_CASE("the update keeps its bits with any number of threads") {
   constexpr std::size_t kDim = 70;
   constexpr std::size_t kCodes = 12;
-  const auto z = normal<float>(600 * kDim, "z");
-  const auto e = normal<float>(kCodes * kDim, "e");
+  const auto z = normal<float, Buffer>(600 * kDim, "z");
+  const auto e = normal<float, Buffer>(kCodes * kDim, "e");
   const auto index = nearest(kDim, z, e);
   const auto run = [&](int threads) {
     const ThreadCountScope set(threads);

@@ -1,17 +1,17 @@
 #include "vid2vox/backend/cpu/conv3d.hpp"
 
-#include "ops/arrays.hpp"
 #include "ops/geometries.hpp"
+#include "support/arrays.hpp"
 #include "vid2vox/core/parallel.hpp"
 
 namespace vid2vox {
 namespace {
 
 using ops::Conv3dGeometry;
+using testing::as;
 using testing::check_accuracy;
 using testing::make_conv3d;
 using testing::normal;
-using testing::read_as;
 using Conv = ops::Conv3d<cpu>;
 
 const Conv3dGeometry kCases[] = {
@@ -86,12 +86,14 @@ struct Results {
 template <class T>
 struct Inputs {
   explicit Inputs(const Conv3dGeometry& g)
-      : x(normal<T>(x_size(g), "x")),
-        w(normal<T>(w_size(g), "w")),
-        dy(normal<T>(y_size(g), "dy")),
-        bias_out(normal<AccumulateOf<T>>(static_cast<std::size_t>(g.out_channels), "bias out")),
-        bias_in(normal<AccumulateOf<T>>(static_cast<std::size_t>(g.in_channels), "bias in")),
-        dw(normal<AccumulateOf<T>>(w_size(g), "dw")) {}
+      : x(normal<T, Buffer>(x_size(g), "x")),
+        w(normal<T, Buffer>(w_size(g), "w")),
+        dy(normal<T, Buffer>(y_size(g), "dy")),
+        bias_out(
+            normal<AccumulateOf<T>, Buffer>(static_cast<std::size_t>(g.out_channels), "bias out")),
+        bias_in(
+            normal<AccumulateOf<T>, Buffer>(static_cast<std::size_t>(g.in_channels), "bias in")),
+        dw(normal<AccumulateOf<T>, Buffer>(w_size(g), "dw")) {}
   Buffer<T> x, w, dy;
   Buffer<AccumulateOf<T>> bias_out, bias_in, dw;
 };
@@ -99,10 +101,10 @@ struct Inputs {
 /// The convolution of the numbers that Policy types T hold, computed in Number.
 template <class Number, class T>
 Results<Number> naive(const Conv3dGeometry& g, const Inputs<T>& in) {
-  const auto x = read_as<Number>(in.x);
-  const auto w = read_as<Number>(in.w);
-  const auto dy = read_as<Number>(in.dy);
-  Results<Number> r{Buffer<Number>(y_size(g)), Buffer<Number>(x_size(g)), read_as<Number>(in.dw)};
+  const auto x = as<Number>(in.x);
+  const auto w = as<Number>(in.w);
+  const auto dy = as<Number>(in.dy);
+  Results<Number> r{Buffer<Number>(y_size(g)), Buffer<Number>(x_size(g)), as<Number>(in.dw)};
   for_each_product(g, [&](std::size_t xi, std::size_t wi, std::size_t yi) {
     r.y[yi] += x[xi] * w[wi];
     r.dx[xi] += dy[yi] * w[wi];
@@ -137,16 +139,16 @@ TEMPLATE_TEST_CASE("the three products of a convolution, over shapes, strides an
     const auto exact = naive<testing::Exact<TestType>>(g, in);
     const auto single = naive<A>(g, in);
     const auto mine = ours<TestType>(g);
-    check_accuracy(mine.y, read_as<TestType>(single.y), read_as<double>(exact.y));
-    check_accuracy(mine.dx, read_as<TestType>(single.dx), read_as<double>(exact.dx));
-    check_accuracy(mine.dw, single.dw, read_as<double>(exact.dw));
+    check_accuracy(mine.y, as<TestType>(single.y), as<double>(exact.y));
+    check_accuracy(mine.dx, as<TestType>(single.dx), as<double>(exact.dx));
+    check_accuracy(mine.dw, single.dw, as<double>(exact.dw));
   }
 }
 
 TEST_CASE("convolutions need no bias") {
   const auto& g = kCases[0];
-  const auto x = normal<double>(x_size(g), "x");
-  const auto w = normal<double>(w_size(g), "w");
+  const auto x = normal<double, Buffer>(x_size(g), "x");
+  const auto w = normal<double, Buffer>(w_size(g), "w");
   const Buffer<double> zero(static_cast<std::size_t>(g.out_channels));
   auto with = testing::poisoned<double>(y_size(g));
   auto without = testing::poisoned<double>(y_size(g));

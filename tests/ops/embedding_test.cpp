@@ -1,100 +1,138 @@
+// Cases for every device: see VID2VOX_TEST_ON_CUDA in tests/cuda/CMakeLists.txt. Those of one
+// device only are in tests/backend and tests/cuda.
+#include "support/arrays.hpp"
+#include "vid2vox/core/accumulate.hpp"
+#if defined(VID2VOX_TEST_ON_CUDA)
+#include "vid2vox/backend/cuda/embedding/embedding.hpp"
+#else
 #include "vid2vox/backend/cpu/embedding.hpp"
-
-#include "ops/arrays.hpp"
-#include "vid2vox/backend/cpu/memory.hpp"
+#endif
 
 namespace vid2vox {
 namespace {
 
+using testing::as;
+using testing::check_accuracy;
+using testing::DeviceArray;
 using testing::normal;
-using Embedding = ops::Embedding<cpu>;
-using Memory = ops::Memory<cpu>;
+using testing::same_bits;
+using Embedding = ops::Embedding<testing::TestDevice>;
 
-constexpr Extent3 kGrid{2, 3, 4};
-constexpr std::size_t kChannels = 6;
-constexpr std::size_t kTokens = 24;
-constexpr std::size_t kTables = (2 + 3 + 4) * kChannels / 3;
+struct Case {
+  std::size_t batch;
+  Extent3 grid;
+  std::size_t channels;
 
-/// Where channel c of a token finds its number in the tables.
-std::size_t table_index(std::size_t token, std::size_t c) {
-  const std::size_t place[3] = {token / 12, token / 4 % 3, token % 4};
-  const std::size_t first[3] = {0, 2 * 2, (2 + 3) * 2};
-  return first[c / 2] + place[c / 2] * 2 + c % 2;
+  std::size_t tokens() const { return grid.volume(); }
+  std::size_t size() const { return batch * tokens() * channels; }
+  std::size_t table_size() const {
+    return static_cast<std::size_t>(grid.t + grid.h + grid.w) * channels / 3;
+  }
+  /// The table element that token and channel read.
+  std::size_t place(std::size_t token, std::size_t channel) const {
+    const std::size_t third = channels / 3;
+    const auto h = static_cast<std::size_t>(grid.h);
+    const auto w = static_cast<std::size_t>(grid.w);
+    const auto t = static_cast<std::size_t>(grid.t);
+    const std::size_t rows[3] = {token / (h * w), t + token / w % h, t + h + token % w};
+    return rows[channel / third] * third + channel % third;
+  }
+};
+
+// Thirds of a whole number of vectors (a model's), of whole quads, and odd; more channels than a
+// warp takes at a time; extents of 1.
+const Case kCases[] = {{2, {2, 3, 4}, 576}, {3, {1, 4, 2}, 24}, {2, {3, 1, 5}, 36},
+                       {5, {2, 2, 1}, 21},  {1, {1, 1, 1}, 3},  {2, {2, 5, 3}, 105}};
+
+TEMPLATE_TEST_CASE("position embedding and its gradient", "", VID2VOX_TEST_TYPES) {
+  using T = TestType;
+  using A = AccumulateOf<T>;
+  using E = testing::Exact<T>;
+  for (const Case& c : kCases) {
+    for (const std::size_t offset : {0U, 1U}) {
+      INFO(c.batch << " x " << c.tokens() << " x " << c.channels << ", offset " << offset);
+      const auto x = normal<T>(c.size(), "x");
+      const auto tables = normal<A>(c.table_size(), "tables");
+      DeviceArray<T> device_x(x, offset);
+      DeviceArray<A> device_tables(tables, offset);
+      DeviceArray<T> y(c.size(), offset);
+      Embedding::add_position(c.batch, c.grid, c.channels, device_tables.data(), device_x.data(),
+                              y.data());
+      std::vector<T> expected(c.size());
+      std::vector<A> naive(tables);
+      std::vector<E> exact = as<E>(tables);
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const std::size_t place = c.place(i / c.channels % c.tokens(), i % c.channels);
+        expected[i] = T(static_cast<A>(x[i]) + tables[place]);
+        naive[place] += static_cast<A>(x[i]);
+        exact[place] += static_cast<E>(x[i]);
+      }
+      CHECK(same_bits(y.host(), expected));
+
+      // One token in every row, in place.
+      const std::size_t token = c.tokens() - 1;
+      DeviceArray<T> rows(x, offset);
+      Embedding::add_token_position(c.batch * c.tokens(), c.grid, c.channels, token,
+                                    device_tables.data(), rows.data(), rows.data());
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        expected[i] = T(static_cast<A>(x[i]) + tables[c.place(token, i % c.channels)]);
+      }
+      CHECK(same_bits(rows.host(), expected));
+
+      // Added to what is there.
+      Embedding::position_gradient(c.batch, c.grid, c.channels, device_x.data(),
+                                   device_tables.data());
+      check_accuracy(device_tables.host(), naive, exact);
+    }
+  }
 }
 
-template <class T>
-void check_position() {
-  constexpr std::size_t kBatch = 3;
-  const auto tables = normal<AccumulateOf<T>>(kTables, "tables");
-  Buffer<T> x(kBatch * kTokens * kChannels);
-  const auto values = normal<float>(x.size(), "x");
-  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<T>(values[i]);
-  Buffer<T> y(x.size(), static_cast<T>(NAN));
-  Embedding::add_position(kBatch, kGrid, kChannels, tables.data(), x.data(), y.data());
-  Buffer<AccumulateOf<T>> gradient(kTables, 1);
-  Embedding::position_gradient(kBatch, kGrid, kChannels, x.data(), gradient.data());
-  Buffer<double> expected(kTables, 1.0);
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const std::size_t at = table_index(i / kChannels % kTokens, i % kChannels);
-    CHECK(y[i] == static_cast<T>(x[i] + tables[at]));
-    expected[at] += static_cast<double>(x[i]);
+TEMPLATE_TEST_CASE("right shift and its gradient", "", VID2VOX_TEST_TYPES) {
+  using T = TestType;
+  using A = AccumulateOf<T>;
+  using E = testing::Exact<T>;
+  struct Shape {
+    std::size_t batch, tokens, dim;
+  };
+  for (const Shape& s : {Shape{3, 5, 576}, Shape{2, 1, 24}, Shape{4, 7, 13}, Shape{70, 2, 8}}) {
+    for (const std::size_t offset : {0U, 1U}) {
+      INFO(s.batch << " x " << s.tokens << " x " << s.dim << ", offset " << offset);
+      const std::size_t n = s.batch * s.tokens * s.dim;
+      const auto x = normal<T>(n, "x");
+      const auto start = normal<A>(s.dim, "start");
+      DeviceArray<T> device_x(x, offset);
+      DeviceArray<A> device_start(start);
+      DeviceArray<T> y(n, offset);
+      DeviceArray<T> dx(n, offset);
+      Embedding::shift_right(s.batch, s.tokens, s.dim, device_start.data(), device_x.data(),
+                             y.data());
+      Embedding::shift_right_gradient(s.batch, s.tokens, s.dim, device_x.data(), dx.data(),
+                                      device_start.data());
+      std::vector<T> shifted(n);
+      std::vector<T> gradient(n, T(0));
+      std::vector<A> naive(start);
+      std::vector<E> exact = as<E>(start);
+      for (std::size_t i = 0; i < n; ++i) {
+        const std::size_t token = i / s.dim % s.tokens;
+        shifted[i] = token == 0 ? T(start[i % s.dim]) : x[i - s.dim];
+        if (token + 1 < s.tokens) gradient[i] = x[i + s.dim];
+        if (token == 0) {
+          naive[i % s.dim] += static_cast<A>(x[i]);
+          exact[i % s.dim] += static_cast<E>(x[i]);
+        }
+      }
+      CHECK(same_bits(y.host(), shifted));
+      CHECK(same_bits(dx.host(), gradient));
+      if (s.tokens == 1) {  // nothing is read
+        DeviceArray<A> again(start);
+        DeviceArray<T> alone(n, offset);
+        Embedding::shift_right(s.batch, 1, s.dim, again.data(), static_cast<const T*>(nullptr),
+                               alone.data());
+        CHECK(same_bits(alone.host(), shifted));
+      }
+      check_accuracy(device_start.host(), naive, exact);
+    }
   }
-  for (std::size_t i = 0; i < kTables; ++i) {
-    CHECK(static_cast<double>(gradient[i]) == Approx(expected[i]).margin(1e-5));
-  }
-  // The rows of one token, in place.
-  Buffer<T> rows(5 * kChannels, static_cast<T>(0.5F));
-  Embedding::add_token_position(5, kGrid, kChannels, 17, tables.data(), rows.data(), rows.data());
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    CHECK(rows[i] == static_cast<T>(0.5F + tables[table_index(17, i % kChannels)]));
-  }
-}
-
-TEST_CASE("a position's embedding is a row of each axis' table, and its gradient goes there") {
-  check_position<double>();
-  check_position<float>();
-  check_position<bfloat16>();
-}
-
-TEST_CASE("shifting right puts the start first and forgets the last token") {
-  constexpr std::size_t kBatch = 2;
-  constexpr std::size_t kLength = 3;
-  constexpr std::size_t kDim = 4;
-  constexpr std::size_t kSample = kLength * kDim;
-  const auto start = normal<double>(kDim, "start");
-  const auto x = normal<double>(kBatch * kSample, "x");
-  auto y = testing::poisoned<double>(x.size());
-  Embedding::shift_right(kBatch, kLength, kDim, start.data(), x.data(), y.data());
-  auto dx = testing::poisoned<double>(x.size());
-  Buffer<double> d_start(kDim, 1.0);
-  Embedding::shift_right_gradient(kBatch, kLength, kDim, x.data(), dx.data(), d_start.data());
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    CHECK(y[i] == (i % kSample < kDim ? start[i % kDim] : x[i - kDim]));
-    CHECK(dx[i] == (i % kSample + kDim < kSample ? x[i + kDim] : 0.0));
-  }
-  for (std::size_t i = 0; i < kDim; ++i) CHECK(d_start[i] == 1 + x[i] + x[kSample + i]);
-  // One token: the start alone; nothing is read.
-  Embedding::shift_right(kBatch, 1, kDim, start.data(), static_cast<const double*>(nullptr),
-                         y.data());
-  CHECK(std::equal(start.begin(), start.end(), y.data() + kDim));
-}
-
-TEST_CASE("memory is filled, copied by rows, and moved from and to the host") {
-  Memory::Buffer<int> a(6);
-  Memory::fill(6, 7, a.data());
-  const int host[6] = {1, 2, 3, 4, 5, 6};
-  Memory::upload(4, host, a.data());
-  int back[6] = {};
-  Memory::download(6, a.data(), back);
-  int* built = nullptr;
-  Memory::build(6, a.data(), [&](int* array) { built = array; });
-  CHECK(built == a.data());  // no second array
-  CHECK(std::vector<int>(back, back + 6) == std::vector<int>{1, 2, 3, 4, 7, 7});
-  int rows[8] = {};
-  Memory::copy_rows(2, 2, host, 3, rows, 4);
-  CHECK(std::vector<int>(rows, rows + 8) == std::vector<int>{1, 2, 0, 0, 4, 5, 0, 0});
-  Memory::copy(2, host + 4, rows);
-  CHECK(rows[1] == 6);
 }
 
 }  // namespace

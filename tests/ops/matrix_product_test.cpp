@@ -1,15 +1,15 @@
 #include "vid2vox/backend/cpu/matrix_product.hpp"
 
-#include "ops/arrays.hpp"
 #include "ops/naive_product.hpp"
+#include "support/arrays.hpp"
 #include "vid2vox/core/parallel.hpp"
 
 namespace vid2vox {
 namespace {
 
+using testing::as;
 using testing::check_accuracy;
 using testing::normal;
-using testing::read_as;
 
 using Product = ops::MatrixProduct<cpu>;
 
@@ -44,17 +44,17 @@ void check(Transposed form, const Case& c) {
   const std::size_t lda = (form == Transposed::kLeft ? c.m : c.k) + c.margin;
   const std::size_t ldb = (form == Transposed::kRight ? c.k : c.n) + c.margin;
   const std::size_t ldc = c.n + c.margin;
-  const auto a = normal<T>((form == Transposed::kLeft ? c.k : c.m) * lda, "a");
-  const auto b = normal<T>((form == Transposed::kRight ? c.n : c.k) * ldb, "b");
-  const auto before = normal<Out>(c.m * ldc, "c");
+  const auto a = normal<T, Buffer>((form == Transposed::kLeft ? c.k : c.m) * lda, "a");
+  const auto b = normal<T, Buffer>((form == Transposed::kRight ? c.n : c.k) * ldb, "b");
+  const auto before = normal<Out, Buffer>(c.m * ldc, "c");
   const auto reference = [&]<class Number>(Number) {
-    return testing::naive_product<Number>(form, size_of(c), read_as<Number>(a), lda,
-                                          read_as<Number>(b), ldb, read_as<Number>(before), ldc);
+    return testing::naive_product<Number>(form, size_of(c), as<Number>(a), lda, as<Number>(b), ldb,
+                                          as<Number>(before), ldc);
   };
   INFO("m " << c.m << ", n " << c.n << ", k " << c.k << ", margin " << c.margin);
   // The margins between the rows are compared too: nothing may write there.
-  check_accuracy(ours<T, Out>(form, c, a, lda, b, ldb, before, ldc), read_as<Out>(reference(A{})),
-                 read_as<double>(reference(testing::Exact<T>{})));
+  check_accuracy(ours<T, Out>(form, c, a, lda, b, ldb, before, ldc), as<Out>(reference(A{})),
+                 as<double>(reference(testing::Exact<T>{})));
 }
 
 TEMPLATE_TEST_CASE("matrix products of all forms, sizes and strides", "", float, double, bfloat16,
@@ -87,8 +87,8 @@ TEMPLATE_TEST_CASE("matrix products of all forms, sizes and strides", "", float,
 }
 
 TEST_CASE("without accumulation, what stood in the result does not matter") {
-  const auto a = normal<float>(6, "a");
-  const auto b = normal<float>(6, "b");
+  const auto a = normal<float, Buffer>(6, "a");
+  const auto b = normal<float, Buffer>(6, "b");
   auto c = testing::poisoned<float>(4);
   Product::nn<float>({a.data(), 2, 3}, {b.data(), 3, 2}, {c.data(), 2, 2}, false);
   CHECK(std::none_of(c.begin(), c.end(), [](float value) { return std::isnan(value); }));
@@ -106,9 +106,9 @@ template <class T>
 void check_bias(const BiasCase& c) {
   using A = AccumulateOf<T>;
   INFO("m " << c.m << ", n " << c.n << ", k " << c.k);
-  const auto a = normal<T>(c.m * c.k, "a");
-  const auto b = normal<T>(c.k * c.n, "b");
-  const auto bias = normal<A>(c.n, "bias");
+  const auto a = normal<T, Buffer>(c.m * c.k, "a");
+  const auto b = normal<T, Buffer>(c.k * c.n, "b");
+  const auto bias = normal<A, Buffer>(c.n, "bias");
   auto ours = testing::poisoned<T>(c.m * c.n);
   Product::nn_add_rows<T>({a.data(), c.m, c.k}, {b.data(), c.k, c.n}, bias.data(),
                           {ours.data(), c.m, c.n});
@@ -116,10 +116,10 @@ void check_bias(const BiasCase& c) {
     const Case product{c.m, c.n, c.k, 0, true};
     Buffer<Number> rows(c.m * c.n);
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<Number>(bias[i % c.n]);
-    return testing::naive_product<Number>(Transposed::kNone, size_of(product), read_as<Number>(a),
-                                          c.k, read_as<Number>(b), c.n, rows, c.n);
+    return testing::naive_product<Number>(Transposed::kNone, size_of(product), as<Number>(a), c.k,
+                                          as<Number>(b), c.n, rows, c.n);
   };
-  check_accuracy(ours, read_as<T>(reference(A{})), reference(double{}));
+  check_accuracy(ours, as<T>(reference(A{})), reference(double{}));
 }
 
 TEMPLATE_TEST_CASE("a bias is added to every row within the product", "", float, double, bfloat16,
@@ -133,18 +133,17 @@ template <class T>
 void check_bias_gradient(const BiasCase& c, bool accumulate) {
   using A = AccumulateOf<T>;
   INFO("m " << c.m << ", n " << c.n << ", k " << c.k);
-  const auto a = normal<T>(c.k * c.m, "a");
-  const auto b = normal<T>(c.k * c.n, "b", 1, 3);
-  const auto before = normal<A>(c.m * c.n, "c");
+  const auto a = normal<T, Buffer>(c.k * c.m, "a");
+  const auto b = normal<T, Buffer>(c.k * c.n, "b", 1, 3);
+  const auto before = normal<A, Buffer>(c.m * c.n, "c");
   auto ours = accumulate ? before : testing::poisoned<A>(before.size());
   Buffer<A> sum(c.n, A(2));
   Product::tn_sum_rows<T, A>({a.data(), c.k, c.m}, {b.data(), c.k, c.n}, {ours.data(), c.m, c.n},
                              accumulate, sum.data());
   const Case product{c.m, c.n, c.k, 0, accumulate};
   const auto reference = [&]<class Number>(Number) {
-    return testing::naive_product<Number>(Transposed::kLeft, size_of(product), read_as<Number>(a),
-                                          c.m, read_as<Number>(b), c.n, read_as<Number>(before),
-                                          c.n);
+    return testing::naive_product<Number>(Transposed::kLeft, size_of(product), as<Number>(a), c.m,
+                                          as<Number>(b), c.n, as<Number>(before), c.n);
   };
   check_accuracy(ours, reference(A{}), reference(double{}));
   const auto sums = [&]<class Number>(Number) {
@@ -178,8 +177,8 @@ TEST_CASE("the products of few rows keep their bits with any number of threads")
   const Case c{3, 700, 1001, 0, false};
   const auto run = [&](int threads) {
     const ThreadCountScope set(threads);
-    return ours<bfloat16, float>(Transposed::kNone, c, normal<bfloat16>(c.m * c.k, "a"), c.k,
-                                 normal<bfloat16>(c.k * c.n, "b"), c.n,
+    return ours<bfloat16, float>(Transposed::kNone, c, normal<bfloat16, Buffer>(c.m * c.k, "a"),
+                                 c.k, normal<bfloat16, Buffer>(c.k * c.n, "b"), c.n,
                                  testing::poisoned<float>(c.m * c.n), c.n);
   };
   const auto one = run(1);
@@ -191,8 +190,8 @@ TEST_CASE("matrix products keep their bits with any number of threads") {
   const Case c{150, 90, 70, 0, true};
   const auto with_bias = [&](int threads) {
     const ThreadCountScope set(threads);
-    const auto a = normal<float>(c.k * c.m, "a");
-    const auto b = normal<float>(c.k * c.n, "b");
+    const auto a = normal<float, Buffer>(c.k * c.m, "a");
+    const auto b = normal<float, Buffer>(c.k * c.n, "b");
     Buffer<float> result(2 * c.m * c.n + c.n);
     Product::tn_sum_rows<float, float>({a.data(), c.k, c.m}, {b.data(), c.k, c.n},
                                        {result.data(), c.m, c.n}, false,
@@ -208,9 +207,9 @@ TEST_CASE("matrix products keep their bits with any number of threads") {
       const ThreadCountScope set(threads);
       const std::size_t lda = form == Transposed::kLeft ? c.m : c.k;
       const std::size_t ldb = form == Transposed::kRight ? c.k : c.n;
-      return ours<float, float>(form, c, normal<float>(c.m * c.k, "a"), lda,
-                                normal<float>(c.n * c.k, "b"), ldb, normal<float>(c.m * c.n, "c"),
-                                c.n);
+      return ours<float, float>(form, c, normal<float, Buffer>(c.m * c.k, "a"), lda,
+                                normal<float, Buffer>(c.n * c.k, "b"), ldb,
+                                normal<float, Buffer>(c.m * c.n, "c"), c.n);
     };
     const auto one = run(1);
     CHECK(testing::same_bits(one, run(2)));

@@ -1,293 +1,232 @@
+// Cases for every device: see VID2VOX_TEST_ON_CUDA in tests/cuda/CMakeLists.txt. Those of one
+// device only are in tests/backend and tests/cuda.
+#include "support/arrays.hpp"
+#include "vid2vox/core/accumulate.hpp"
+#if defined(VID2VOX_TEST_ON_CUDA)
+#include "vid2vox/backend/cuda/pointwise/pointwise.hpp"
+#else
 #include "vid2vox/backend/cpu/pointwise.hpp"
-
-#include <utility>
-
-#include "ops/arrays.hpp"
-#include "vid2vox/backend/cpu/adam.hpp"
-#include "vid2vox/core/parallel.hpp"
+#endif
 
 namespace vid2vox {
 namespace {
 
+using testing::as;
 using testing::check_accuracy;
+using testing::DeviceArray;
 using testing::normal;
-using Pointwise = ops::Pointwise<cpu>;
+using testing::same_bits;
+using Pointwise = ops::Pointwise<testing::TestDevice>;
 
-constexpr std::size_t kCount = 40000;  // more than two pieces of work
+// One element, part of a vector, a whole number of vectors, more than a block of the GPU's with a
+// rest, more than two pieces of the CPU's work.
+constexpr std::size_t kCounts[] = {1, 7, 256, 2500, 40003};
 
-TEST_CASE("ReLU keeps NaN, alone and behind a sum") {
-  float values[2] = {NAN, -1};
-  float upstream[2] = {3, NAN};
-  float y[2];
-  Pointwise::relu_backward(2, values, upstream, y);
-  CHECK(y[0] == 3);  // as in PyTorch: what is not known to be cut passes
-  CHECK(y[1] == 0);
-  Pointwise::add_relu(2, upstream, values, y);
-  CHECK((std::isnan(y[0]) && std::isnan(y[1])));
-  Pointwise::relu(2, values, values);
-  CHECK(std::isnan(values[0]));
+template <class A>
+std::vector<A> gelu(const std::vector<A>& x) {
+  std::vector<A> y(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) y[i] = x[i] / (1 + std::exp(-A(1.702) * x[i]));
+  return y;
 }
-
-TEST_CASE("ReLU and its gradient, with zeros and infinities") {
-  const float infinity = std::numeric_limits<float>::infinity();
-  const float x[5] = {-1, 0, 2, infinity, -infinity};
-  const float dy[5] = {1, 2, 3, 4, 5};
-  float y[5];
-  float dx[5];
-  Pointwise::relu(5, x, y);
-  Pointwise::relu_backward(5, x, dy, dx);
-  CHECK(std::vector<float>(y, y + 5) == std::vector<float>{0, 0, 2, infinity, 0});
-  CHECK(std::vector<float>(dx, dx + 5) == std::vector<float>{0, 0, 3, 4, 0});
-}
-
-template <class T>
-Buffer<T> naive_gelu(const Buffer<T>& x, const Buffer<T>* dy) {
-  Buffer<T> result(x.size());
+template <class A>
+std::vector<A> gelu_backward(const std::vector<A>& x, const std::vector<A>& dy) {
+  std::vector<A> dx(x.size());
   for (std::size_t i = 0; i < x.size(); ++i) {
-    const T s = 1 / (1 + std::exp(-T(1.702) * x[i]));
-    result[i] = dy == nullptr ? x[i] * s : (*dy)[i] * (s + T(1.702) * x[i] * s * (1 - s));
+    const A s = 1 / (1 + std::exp(-A(1.702) * x[i]));
+    dx[i] = dy[i] * (s + A(1.702) * x[i] * s * (1 - s));
   }
-  return result;
+  return dx;
 }
 
-TEST_CASE("GeLU2 and its gradient") {
-  const auto x = normal<float>(kCount, "x", 3);
-  const auto dy = normal<float>(kCount, "dy");
-  const auto x64 = normal<double>(kCount, "x", 3);
-  const auto dy64 = normal<double>(kCount, "dy");
-  auto y = testing::poisoned<float>(kCount);
-  auto dx = testing::poisoned<float>(kCount);
-  Pointwise::gelu2(kCount, x.data(), y.data());
-  Pointwise::gelu2_backward(kCount, x.data(), dy.data(), dx.data());
-  check_accuracy(y, naive_gelu<float>(x, nullptr), naive_gelu<double>(x64, nullptr));
-  check_accuracy(dx, naive_gelu<float>(x, &dy), naive_gelu<double>(x64, &dy64));
-  const float far[2] = {-1000, 1000};
-  float values[2];
-  Pointwise::gelu2(2, far, values);
-  CHECK(values[0] == 0);
-  CHECK(values[1] == 1000);
-}
-
-TEST_CASE("exponentials in float32, to the ends of its range") {
-  // Every power between 0 and infinity, and the last numbers that give one.
-  double worst = 0;
-  for (float x = -103.9F; x < 88.7F; x += 0.00737F) {
-    const double exact = std::exp(double{x});
-    const double unit = std::max(std::ldexp(1.0, std::ilogb(exact) - 23), 0x1p-149);
-    worst = std::max(worst, std::abs(double{linalg::exponential(x)} - exact) / unit);
-  }
-  CHECK(worst <= 1.2);
-  CHECK(linalg::exponential(0.0F) == 1);
-  CHECK(linalg::exponential(-104.1F) == 0);
-  CHECK(linalg::exponential(-INFINITY) == 0);
-  CHECK(std::isinf(linalg::exponential(88.73F)));
-  CHECK(std::isinf(linalg::exponential(INFINITY)));
-  CHECK(std::isnan(linalg::exponential(NAN)));
-}
-
-template <class T>
-Buffer<T> in_place(const Buffer<T>& x, const Buffer<T>& dy, bool first) {
-  Buffer<T> a = x;
-  Buffer<T> b = dy;
-  Pointwise::gelu2_backward(a.size(), a.data(), b.data(), first ? a.data() : b.data());
-  return first ? a : b;
-}
-
-TEMPLATE_TEST_CASE("an output may be one of the inputs", "", float, double, bfloat16) {
+TEMPLATE_TEST_CASE("elementwise operations, aligned or not", "", VID2VOX_TEST_TYPES) {
   using T = TestType;
-  const auto x = normal<T>(kCount, "x");
-  const auto dy = normal<T>(kCount, "dy");
-  auto y = testing::poisoned<T>(kCount);
-  Pointwise::gelu2_backward(kCount, x.data(), dy.data(), y.data());
-  CHECK(testing::same_bits(in_place(x, dy, true), y));
-  CHECK(testing::same_bits(in_place(x, dy, false), y));
-  auto values = x;
-  Pointwise::gelu2(kCount, x.data(), y.data());
-  Pointwise::gelu2(kCount, values.data(), values.data());
-  CHECK(testing::same_bits(values, y));
-}
-
-TEMPLATE_TEST_CASE("a sum and its ReLU in one pass", "", float, double, bfloat16) {
-  using T = TestType;
-  const auto x = normal<T>(kCount, "x");
-  const auto start = normal<T>(kCount, "start");
-  auto expected = testing::poisoned<T>(kCount);
-  Pointwise::add(kCount, x.data(), start.data(), expected.data());
-  auto sum = start;
-  auto y = testing::poisoned<T>(kCount);
-  Pointwise::add_relu(kCount, x.data(), sum.data(), y.data());
-  CHECK(testing::same_bits(sum, expected));
-  Pointwise::relu(kCount, expected.data(), expected.data());
-  CHECK(testing::same_bits(y, expected));
-  sum = start;
-  y = x;
-  Pointwise::add_relu(kCount, y.data(), sum.data(), y.data());
-  CHECK(testing::same_bits(y, expected));
-}
-
-TEST_CASE("sums of arrays, of a row to every row and of columns") {
-  const auto a = normal<double>(60, "a");
-  const auto b = normal<double>(60, "b");
-  Buffer<double> y(60);
-  Pointwise::add(60, a.data(), b.data(), y.data());
-  CHECK(y[7] == a[7] + b[7]);
-  Pointwise::accumulate(60, a.data(), y.data());
-  CHECK(y[59] == a[59] + b[59] + a[59]);
-  Buffer<double> rows = a;
-  Pointwise::add_rows(12, 5, b.data(), rows.data());
-  for (std::size_t i = 0; i < 60; ++i) CHECK(rows[i] == a[i] + b[i % 5]);
-  Buffer<double> sums(5, 1.0);
-  Pointwise::sum_rows(12, 5, a.data(), sums.data());
-  for (std::size_t col = 0; col < 5; ++col) {
-    double expected = 1;
-    for (std::size_t row = 0; row < 12; ++row) expected += a[row * 5 + col];
-    CHECK(sums[col] == Approx(expected).margin(1e-13));
-  }
-}
-
-TEST_CASE("column sums in float32 beat the naive ones over many rows") {
-  constexpr std::size_t kRows = 20000;
-  const auto x = normal<float>(kRows * 3, "x", 1, 10);
-  Buffer<double> exact(3);
-  Buffer<float> naive(3);
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    exact[i % 3] += double{x[i]};
-    naive[i % 3] += x[i];
-  }
-  Buffer<float> sums(3);
-  Pointwise::sum_rows(kRows, std::size_t{3}, x.data(), sums.data());
-  check_accuracy(sums, naive, exact);
-}
-
-TEST_CASE("dropout follows Philox by element number and keeps the mean") {
-  const RandomKey key{5, 6, 7};
-  const Buffer<float> x(kCount, 1.0F);
-  auto y = testing::poisoned<float>(kCount);
-  constexpr double kProbability = 0.3;
-  Pointwise::dropout(kCount, kProbability, key, x.data(), y.data());
-  std::size_t dropped = 0;
-  std::size_t wrong = 0;
-  for (std::size_t i = 0; i < kCount; ++i) {
-    const bool drop = key.word(i) < kProbability * 4294967296.0;
-    if (drop) ++dropped;
-    if (y[i] != (drop ? 0.0F : static_cast<float>(1 / (1 - kProbability)))) ++wrong;
-  }
-  CHECK(wrong == 0);
-  // Five standard deviations of a binomial count.
-  const double deviation = std::sqrt(kCount * kProbability * (1 - kProbability));
-  CHECK(std::abs(static_cast<double>(dropped) - kCount * kProbability) < 5 * deviation);
-
-  auto in_place = x;
-  Pointwise::dropout(kCount, kProbability, key, in_place.data(), in_place.data());
-  CHECK(testing::same_bits(in_place, y));
-  Pointwise::dropout(kCount, 0.0, key, x.data(), y.data());
-  CHECK(testing::same_bits(x, y));
-  // With a residual, in one pass, in place too.
-  const auto residual = normal<float>(kCount, "residual");
-  Buffer<float> sum(kCount);
-  Pointwise::add(kCount, residual.data(), in_place.data(), sum.data());
-  Pointwise::dropout_add(kCount, kProbability, key, x.data(), residual.data(), y.data());
-  CHECK(testing::same_bits(y, sum));
-  auto total = residual;
-  Pointwise::dropout_add(kCount, kProbability, key, x.data(), total.data(), total.data());
-  CHECK(testing::same_bits(total, sum));
-  // An odd number of elements: the last block is not used up.
-  Pointwise::dropout(7, kProbability, key, x.data(), y.data());
-  CHECK(std::equal(y.begin(), y.begin() + 7, in_place.begin()));
-}
-
-TEST_CASE("pointwise work keeps its bits with any number of threads") {
-  const auto x = normal<float>(kCount, "x");
-  const auto run = [&](int threads) {
-    const ThreadCountScope set(threads);
-    Buffer<float> result(2 * kCount + 4);
-    Pointwise::gelu2(kCount, x.data(), result.data());
-    Pointwise::dropout(kCount, 0.2, {1, 2, 3}, x.data(), result.data() + kCount);
-    Pointwise::sum_rows(kCount / 4, std::size_t{4}, x.data(), result.data() + 2 * kCount);
-    return result;
-  };
-  const auto one = run(1);
-  CHECK(testing::same_bits(one, run(2)));
-  CHECK(testing::same_bits(one, run(3)));
-}
-
-TEST_CASE("the Adam operation: one step by hand") {
-  const double gradient[2] = {0.5, -2};
-  double parameter[2] = {1, 1};
-  double first[2] = {0.1, 0.2};
-  double second[2] = {0.01, 0.02};
-  ops::Adam<cpu>::update(2, {.step = 3, .learning_rate = 0.01}, gradient, parameter, first, second,
-                         nullptr);
-  for (int i = 0; i < 2; ++i) {
-    const double m = 0.9 * (i == 0 ? 0.1 : 0.2) + 0.1 * gradient[i];
-    const double v = 0.999 * (i == 0 ? 0.01 : 0.02) + 0.001 * gradient[i] * gradient[i];
-    CHECK(first[i] == Approx(m).epsilon(1e-12));
-    CHECK(second[i] == Approx(v).epsilon(1e-12));
-    const double root = std::sqrt(v / (1 - std::pow(0.999, 3))) + 1e-8;
-    CHECK(parameter[i] == Approx(1 - 0.01 * m / (1 - std::pow(0.9, 3)) / root).epsilon(1e-12));
-  }
-}
-
-TEST_CASE("Adam takes the gradients' scale off, and skips a step on demand") {
-  Buffer<double> plain = normal<double>(5, "parameter");
-  Buffer<double> scaled = plain;
-  const Buffer<double> start = plain;
-  const Buffer<double> gradient = normal<double>(5, "gradient");
-  Buffer<double> large = gradient;
-  for (double& value : large) value *= 1024;
-  Buffer<double> moments[4] = {Buffer<double>(5), Buffer<double>(5), Buffer<double>(5),
-                               Buffer<double>(5)};
-  double skip = 1;
-  const ops::AdamStep step{.learning_rate = 0.1, .gradient_scale = 1024};
-  ops::Adam<cpu>::update(5, step, large.data(), scaled.data(), moments[0].data(), moments[1].data(),
-                         &skip);
-  CHECK(testing::same_bits(scaled, start));
-  CHECK(moments[0][0] == 0);
-  skip = 0;
-  ops::Adam<cpu>::update(5, step, large.data(), scaled.data(), moments[0].data(), moments[1].data(),
-                         &skip);
-  ops::Adam<cpu>::update(5, {.learning_rate = 0.1}, gradient.data(), plain.data(),
-                         moments[2].data(), moments[3].data(), nullptr);
-  CHECK(testing::same_bits(scaled, plain));
-  CHECK(testing::same_bits(moments[1], moments[3]));
-}
-
-TEST_CASE("a gradient that is not finite is found wherever it is") {
-  Buffer<float> gradient = normal<float>(kCount, "gradient");
-  gradient[5] = std::numeric_limits<float>::max();
-  double flag = 0;
-  const auto find = [&] { ops::Adam<cpu>::find_not_finite(kCount, gradient.data(), &flag); };
-  find();
-  CHECK(flag == 0);
-  for (const std::size_t at : {std::size_t{0}, kCount / 2, kCount - 1}) {
-    for (const float bad : {INFINITY, -INFINITY, NAN}) {
-      const float before = std::exchange(gradient[at], bad);
-      flag = 0;
-      find();
-      CHECK(flag == 1);
-      gradient[at] = before;
+  using A = AccumulateOf<T>;
+  using E = testing::Exact<T>;
+  for (const std::size_t n : kCounts) {
+    for (const std::size_t offset : {0U, 1U}) {
+      INFO(n << " elements, offset " << offset);
+      const auto x = normal<T>(n, "x", 3);
+      const auto dy = normal<T>(n, "dy");
+      DeviceArray<T> device_x(x, offset);
+      DeviceArray<T> device_dy(dy, offset);
+      const auto run = [&](const auto& operation) {
+        DeviceArray<T> y(n, offset);
+        operation(y.data());
+        return y.host();
+      };
+      const auto relu = run([&](T* y) { Pointwise::relu(n, device_x.data(), y); });
+      const auto relu_backward =
+          run([&](T* y) { Pointwise::relu_backward(n, device_x.data(), device_dy.data(), y); });
+      const auto sum = run([&](T* y) { Pointwise::add(n, device_x.data(), device_dy.data(), y); });
+      bool exact = true;
+      for (std::size_t i = 0; i < n; ++i) {
+        const A value = x[i];
+        const A upstream = dy[i];
+        exact = exact && static_cast<A>(relu[i]) == (value > 0 ? value : A(0));
+        exact = exact && static_cast<A>(relu_backward[i]) == (value > 0 ? upstream : A(0));
+        exact = exact && static_cast<A>(sum[i]) == static_cast<A>(T(value + upstream));
+      }
+      CHECK(exact);
+      const auto x_exact = as<E>(x);
+      check_accuracy(run([&](T* y) { Pointwise::gelu2(n, device_x.data(), y); }), gelu(as<A>(x)),
+                     gelu(x_exact));
+      check_accuracy(
+          run([&](T* y) { Pointwise::gelu2_backward(n, device_x.data(), device_dy.data(), y); }),
+          gelu_backward(as<A>(x), as<A>(dy)), gelu_backward(x_exact, as<E>(dy)));
+      // In place: y is also an input.
+      DeviceArray<T> total(x, offset);
+      Pointwise::add_relu(n, device_dy.data(), total.data(), device_dy.data());
+      CHECK(same_bits(total.host(), sum));
+      Pointwise::relu(n, total.data(), total.data());
+      CHECK(same_bits(device_dy.host(), total.host()));
+      DeviceArray<T> other(dy, offset);
+      Pointwise::accumulate(n, other.data(), device_x.data());
+      CHECK(same_bits(device_x.host(), sum));
     }
   }
-  find();
-  CHECK(flag == 1);  // what was found stays
 }
 
-TEST_CASE("numbers are converted to nearest, and bytes to the models' range") {
-  const float x[4] = {1, 1.00390625F, 1.01171875F, -70000};  // two ties of bfloat16
-  bfloat16 narrow[4];
-  Pointwise::convert(4, x, narrow);
-  CHECK(float{narrow[1]} == 1.0F);
-  CHECK(float{narrow[2]} == 1.015625F);
-  float wide[4];
-  Pointwise::convert(4, narrow, wide);
-  CHECK(wide[0] == 1);
-  CHECK(wide[3] == Approx(-70000).epsilon(1.0 / 256));
-  const std::uint8_t bytes[3] = {0, 51, 255};
-  double values[3];
-  Pointwise::normalize_frames(3, bytes, values);
-  CHECK(values[0] == -0.5);
-  CHECK(values[1] == Approx(-0.3).epsilon(1e-15));
-  CHECK(values[2] == 0.5);
+TEST_CASE("ReLU and GeLU2 at infinities and far from zero") {
+  const float infinity = std::numeric_limits<float>::infinity();
+  DeviceArray<float> x(std::vector<float>{-infinity, 0, infinity, -1000, 1000});
+  DeviceArray<float> y(5);
+  Pointwise::relu(5, x.data(), y.data());
+  CHECK(y.host() == std::vector<float>{0, 0, infinity, 0, 1000});
+  DeviceArray<float> upstream(std::vector<float>{1, 2, 3, 4, 5});
+  Pointwise::relu_backward(5, x.data(), upstream.data(), y.data());
+  CHECK(y.host() == std::vector<float>{0, 0, 3, 0, 5});
+  DeviceArray<float> nan(std::vector<float>{NAN});
+  Pointwise::relu(1, nan.data(), nan.data());
+  CHECK(std::isnan(nan.host()[0]));
+  Pointwise::gelu2(2, x.data() + 3, y.data());
+  CHECK(std::abs(y.host()[0]) == 0);
+  CHECK(y.host()[1] == 1000);
+}
+
+template <class From, class To>
+void check_convert(std::size_t offset) {
+  for (const std::size_t n : kCounts) {
+    const auto x = normal<From>(n, "x", 100);
+    DeviceArray<From> device_x(x, offset);
+    DeviceArray<To> y(n, offset);
+    Pointwise::convert(n, device_x.data(), y.data());
+    CHECK(same_bits(y.host(), as<To>(x)));
+  }
+}
+
+TEMPLATE_TEST_CASE("converting rounds as the host does", "", float, bfloat16, float16) {
+  for (const std::size_t offset : {0U, 1U}) {
+    check_convert<float, TestType>(offset);
+    check_convert<TestType, float>(offset);
+  }
+}
+
+TEMPLATE_TEST_CASE("frames become numbers from -0.5 to 0.5", "", VID2VOX_TEST_TYPES) {
+  std::vector<std::uint8_t> frames(259);
+  for (std::size_t i = 0; i < frames.size(); ++i) frames[i] = static_cast<std::uint8_t>(i % 256);
+  DeviceArray<std::uint8_t> device_frames(frames);
+  DeviceArray<TestType> y(frames.size());
+  Pointwise::normalize_frames(frames.size(), device_frames.data(), y.data());
+  const auto values = y.host();
+  CHECK(static_cast<float>(values[0]) == -0.5F);
+  CHECK(static_cast<float>(values[255]) == 0.5F);
+  using A = AccumulateOf<TestType>;
+  using E = testing::Exact<TestType>;
+  std::vector<E> exact;
+  std::vector<A> naive;
+  for (const std::uint8_t value : frames) {
+    exact.push_back(static_cast<E>(value) / 255 - E(0.5));
+    naive.push_back(static_cast<A>(value) / 255 - A(0.5));
+  }
+  check_accuracy(values, naive, exact);
+}
+
+TEMPLATE_TEST_CASE("dropout follows Philox by element number, and adds what it should", "",
+                   VID2VOX_TEST_TYPES) {
+  using T = TestType;
+  using A = AccumulateOf<T>;
+  constexpr double kProbability = 0.3;
+  const RandomKey key{5, (std::uint64_t{7} << 32U) + 6, 7};
+  for (const std::size_t n : kCounts) {
+    const auto x = normal<T>(n, "x");
+    const auto residual = normal<T>(n, "residual");
+    DeviceArray<T> device_x(x);
+    DeviceArray<T> device_residual(residual);
+    DeviceArray<T> y(n);
+    DeviceArray<T> sum(n);
+    Pointwise::dropout(n, kProbability, key, device_x.data(), y.data());
+    Pointwise::dropout_add(n, kProbability, key, device_x.data(), device_residual.data(),
+                           sum.data());
+    std::vector<A> expected(n);
+    const A kept = static_cast<A>(1 / (1 - kProbability));
+    for (std::size_t i = 0; i < n; ++i) {
+      const bool drops = key.word(i) < kProbability * 4294967296.0;
+      expected[i] = drops ? A(0) : static_cast<A>(x[i]) * kept;
+    }
+    CHECK(same_bits(as<A>(y.host()), as<A>(as<T>(expected))));
+    for (std::size_t i = 0; i < n; ++i) expected[i] += static_cast<A>(residual[i]);
+    check_accuracy(sum.host(), expected, as<double>(expected));
+    // In place.
+    Pointwise::dropout_add(n, kProbability, key, device_x.data(), device_residual.data(),
+                           device_residual.data());
+    CHECK(same_bits(device_residual.host(), sum.host()));
+    Pointwise::dropout(n, kProbability, key, device_x.data(), device_x.data());
+    CHECK(same_bits(device_x.host(), y.host()));
+  }
+}
+
+struct Matrix {
+  std::size_t rows;
+  std::size_t cols;
+};
+// Columns: fewer than a vector; that no vector fits; a model's; more than a block's threads, in
+// vectors and not. Rows: one; several pieces; fewer than a vector.
+constexpr Matrix kMatrices[] = {{1, 1},     {5000, 3}, {37, 7},   {700, 24},
+                                {129, 240}, {3, 2304}, {70, 513}, {33, 4099}};
+
+template <class A, class T>
+std::vector<A> column_sums(const Matrix& shape, const std::vector<T>& x, std::size_t stride,
+                           const std::vector<AccumulateOf<T>>& start) {
+  std::vector<A> sums(start.begin(), start.end());
+  for (std::size_t row = 0; row < shape.rows; ++row) {
+    for (std::size_t col = 0; col < shape.cols; ++col) {
+      sums[col] += static_cast<A>(x[row * stride + col]);
+    }
+  }
+  return sums;
+}
+
+TEMPLATE_TEST_CASE("a row added to every row, and sums of columns", "", VID2VOX_TEST_TYPES) {
+  using T = TestType;
+  using A = AccumulateOf<T>;
+  for (const Matrix& shape : kMatrices) {
+    for (const std::size_t offset : {0U, 1U}) {
+      INFO(shape.rows << " x " << shape.cols << ", offset " << offset);
+      const auto x = normal<T>(shape.rows * shape.cols, "x", 1, 3);
+      const auto bias = normal<A>(shape.cols, "bias");
+      DeviceArray<T> device_x(x, offset);
+      DeviceArray<A> device_bias(bias, offset);
+      DeviceArray<A> sums(bias, offset);
+      Pointwise::sum_rows(shape.rows, shape.cols, device_x.data(), sums.data());
+      check_accuracy(sums.host(), column_sums<A>(shape, x, shape.cols, bias),
+                     column_sums<testing::Exact<T>>(shape, x, shape.cols, bias));
+      Pointwise::add_rows(shape.rows, shape.cols, device_bias.data(), device_x.data());
+      const auto y = device_x.host();
+      bool exact = true;
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const A expected = static_cast<A>(x[i]) + bias[i % shape.cols];
+        exact = exact && static_cast<A>(y[i]) == static_cast<A>(T(expected));
+      }
+      CHECK(exact);
+    }
+  }
+}
+
+TEST_CASE("an empty array changes nothing") {
+  DeviceArray<float> y(std::vector<float>{1});
+  Pointwise::relu<float>(0, nullptr, nullptr);
+  Pointwise::sum_rows<float>(0, 1, nullptr, y.data());
+  CHECK(y.host()[0] == 1);
 }
 
 }  // namespace

@@ -1,15 +1,15 @@
 #include "vid2vox/backend/cpu/streamed_product.hpp"
 
-#include "ops/arrays.hpp"
 #include "ops/naive_product.hpp"
+#include "support/arrays.hpp"
 #include "vid2vox/core/parallel.hpp"
 
 namespace vid2vox {
 namespace {
 
+using testing::as;
 using testing::check_accuracy;
 using testing::normal;
-using testing::read_as;
 
 using Product = ops::StreamedProduct<cpu>;
 
@@ -27,10 +27,10 @@ struct Case {
 template <class T, class Out>
 struct Operands {
   Case c;
-  Buffer<T> a = normal<T>(c.m * (c.k + c.margin), "a");
-  Buffer<T> b = normal<T>(c.k * (c.n + c.margin), "b");
-  Buffer<AccumulateOf<T>> bias = normal<AccumulateOf<T>>(c.n, "bias");
-  Buffer<Out> before = normal<Out>(c.m * (c.n + c.margin), "c");
+  Buffer<T> a = normal<T, Buffer>(c.m * (c.k + c.margin), "a");
+  Buffer<T> b = normal<T, Buffer>(c.k * (c.n + c.margin), "b");
+  Buffer<AccumulateOf<T>> bias = normal<AccumulateOf<T>, Buffer>(c.n, "bias");
+  Buffer<Out> before = normal<Out, Buffer>(c.m * (c.n + c.margin), "c");
 
   Buffer<Out> ours() const {
     Buffer<Out> result = before;
@@ -49,14 +49,14 @@ struct Operands {
   /// By the definition, in Number.
   template <class Number>
   Buffer<Number> naive() const {
-    Buffer<Number> start = read_as<Number>(before);
+    Buffer<Number> start = as<Number>(before);
     for (std::size_t i = 0; i < c.m * c.n && c.bias; ++i) {
       Number& value = start[i / c.n * (c.n + c.margin) + i % c.n];
       value = (c.accumulate ? value : Number(0)) + static_cast<Number>(bias[i % c.n]);
     }
     return testing::naive_product<Number>(
-        Transposed::kNone, {c.m, c.n, c.k, c.accumulate || c.bias}, read_as<Number>(a),
-        c.k + c.margin, read_as<Number>(b), c.n + c.margin, start, c.n + c.margin);
+        Transposed::kNone, {c.m, c.n, c.k, c.accumulate || c.bias}, as<Number>(a), c.k + c.margin,
+        as<Number>(b), c.n + c.margin, start, c.n + c.margin);
   }
 };
 
@@ -65,8 +65,8 @@ void check(const Case& c) {
   INFO("m " << c.m << ", n " << c.n << ", k " << c.k << ", margin " << c.margin);
   const Operands<T, Out> operands{c};
   // The margins between the rows are compared too: nothing may write there.
-  check_accuracy(operands.ours(), read_as<Out>(operands.template naive<AccumulateOf<T>>()),
-                 read_as<double>(operands.template naive<testing::Exact<T>>()));
+  check_accuracy(operands.ours(), as<Out>(operands.template naive<AccumulateOf<T>>()),
+                 as<double>(operands.template naive<testing::Exact<T>>()));
 }
 
 TEMPLATE_TEST_CASE("streamed products of all sizes", "", float, double, bfloat16, float16) {

@@ -16,23 +16,6 @@ using vid2vox::testing::contains;
 using vid2vox::testing::error_of;
 using vid2vox::testing::TemporaryFolder;
 
-std::string encode(const std::string& text) {
-  const std::vector<std::uint8_t> bytes(text.begin(), text.end());
-  return base64(bytes);
-}
-
-TEST_CASE("base64 gives the test vectors of RFC 4648") {
-  CHECK(encode("").empty());
-  CHECK(encode("f") == "Zg==");
-  CHECK(encode("fo") == "Zm8=");
-  CHECK(encode("foo") == "Zm9v");
-  CHECK(encode("foob") == "Zm9vYg==");
-  CHECK(encode("fooba") == "Zm9vYmE=");
-  CHECK(encode("foobar") == "Zm9vYmFy");
-  const std::array<std::uint8_t, 3> high = {0xFB, 0xFF, 0xFE};
-  CHECK(base64(high) == "+//+");
-}
-
 TEST_CASE("text is escaped everywhere") {
   const std::string evil = "<script>\"&'";
   const std::string safe = "&lt;script&gt;&quot;&amp;&#39;";

@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "cuda/arrays.hpp"
 #include "simt/shim_banks.hpp"
+#include "support/arrays.hpp"
 #include "support/catch.hpp"
 #include "vid2vox/backend/cuda/axial_attention/axial_attention.hpp"
 #include "vid2vox/backend/cuda/codebook/codebook.hpp"

@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "cuda/arrays.hpp"
 #include "simt/errors.hpp"
+#include "support/arrays.hpp"
 #include "support/catch.hpp"
 #include "vid2vox/backend/cuda/conv3d/conv3d.hpp"
 #include "vid2vox/backend/cuda/matrix_product/matrix_product.hpp"

@@ -7,3 +7,11 @@
 #else
 #define VID2VOX_HOST_DEVICE
 #endif
+
+/// Before a kernel's loop that the compiler shall unroll, so that its arrays become registers. Host
+/// compilers may not know the pragma.
+#if defined(__CUDACC__)
+#define VID2VOX_UNROLL _Pragma("unroll")
+#else
+#define VID2VOX_UNROLL
+#endif

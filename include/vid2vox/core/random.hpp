@@ -189,6 +189,13 @@ constexpr std::uint32_t stream_of(std::string_view name) {
   return hash;
 }
 
+/// An element is dropped with this probability, in [0, 1), when its random word is below the
+/// threshold.
+constexpr std::uint32_t dropout_threshold(double probability) {
+  constexpr double kTwoTo32 = 4294967296.0;
+  return static_cast<std::uint32_t>(probability * kTwoTo32);
+}
+
 /// Fisher-Yates shuffle whose order depends only on the key.
 template <class Container>
 void shuffle(Container& items, RandomKey key) {

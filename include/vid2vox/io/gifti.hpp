@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "vid2vox/core/error.hpp"
+#include "vid2vox/io/base64.hpp"
 #include "vid2vox/io/file.hpp"
 #include "vid2vox/io/mesh.hpp"
 #include "vid2vox/io/number_format.hpp"
@@ -39,52 +40,6 @@ namespace internal {
 
 inline constexpr const char* kGiftiAction =
     "the file is damaged or cut short; make or copy it again";
-
-/// Bytes of base64 text (RFC 4648); white space is skipped. Throws Error for another character.
-inline std::vector<std::byte> base64_bytes(std::string_view text, const std::string& where) {
-  constexpr std::string_view kAlphabet =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  constexpr std::uint8_t kNone = 255;
-  std::array<std::uint8_t, 256> value{};
-  value.fill(kNone);
-  for (std::size_t i = 0; i < kAlphabet.size(); ++i) {
-    value[static_cast<unsigned char>(kAlphabet[i])] = static_cast<std::uint8_t>(i);
-  }
-  std::vector<std::byte> bytes;
-  bytes.reserve(text.size() / 4 * 3);
-  std::uint32_t bits = 0;
-  unsigned count = 0;
-  for (const char c : text) {
-    if (c == ' ' || c == '\n' || c == '\r' || c == '\t') continue;
-    if (c == '=') break;
-    const std::uint8_t six = value[static_cast<unsigned char>(c)];
-    if (six == kNone) throw Error("data that are no base64", where, kGiftiAction);
-    bits = (bits << 6U) | six;
-    count += 6;
-    if (count >= 8) {
-      count -= 8;
-      bytes.push_back(static_cast<std::byte>(bits >> count));
-    }
-  }
-  return bytes;
-}
-
-inline std::string base64_text(std::span<const std::byte> bytes) {
-  constexpr std::string_view kAlphabet =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t count = std::min<std::size_t>(3, bytes.size() - i);
-    std::uint32_t bits = 0;
-    for (std::size_t k = 0; k < 3; ++k) {
-      bits = bits << 8U | (k < count ? std::to_integer<std::uint32_t>(bytes[i + k]) : 0U);
-    }
-    for (std::size_t k = 0; k < 4; ++k) {
-      text += k <= count ? kAlphabet[(bits >> (18U - 6U * k)) & 63U] : '=';
-    }
-  }
-  return text;
-}
 
 /// The DataArrays of one file, collected while expat reads it.
 class GiftiParser {
@@ -188,7 +143,7 @@ class GiftiParser {
     if (encoding == "ASCII") {
       read_text(array);
     } else {
-      std::vector<std::byte> bytes = base64_bytes(data_, name_);
+      std::vector<std::byte> bytes = decode_base64(data_, name_);
       const std::size_t item = type == "NIFTI_TYPE_UINT8"     ? 1
                                : type == "NIFTI_TYPE_FLOAT64" ? 8
                                                               : 4;
@@ -349,7 +304,7 @@ inline void save_vertex_values(const std::filesystem::path& path, std::span<cons
       std::to_string(values.size()) +
       "\" Encoding=\"GZipBase64Binary\" Endian=\"LittleEndian\" ExternalFileName=\"\""
       " ExternalFileOffset=\"\">\n<MetaData/>\n<Data>" +
-      internal::base64_text(packed) + "</Data>\n</DataArray>\n</GIFTI>\n");
+      encode_base64(packed) + "</Data>\n</DataArray>\n</GIFTI>\n");
   file.commit();
 }
 

@@ -16,6 +16,7 @@
 #include <xtensor/xmanipulation.hpp>
 
 #include "vid2vox/core/error.hpp"
+#include "vid2vox/core/half.hpp"
 #include "vid2vox/io/file.hpp"
 #include "vid2vox/io/number_format.hpp"
 
@@ -197,10 +198,7 @@ void convert_npy(const NpyHeader& header, std::span<const std::byte> bytes, T* o
   switch (header.kind) {
     case 'f':
       if (header.item_bytes == 2) {
-        for (std::size_t i = 0; i < bytes.size() / 2; ++i) {
-          out[i] = static_cast<T>(
-              half_to_float(load_value<std::uint16_t>(bytes.data() + 2 * i, reversed)));
-        }
+        convert_values<T, float16>(bytes, reversed, out);
       } else if (header.item_bytes == kFourBytes) {
         convert_values<T, float>(bytes, reversed, out);
       } else {

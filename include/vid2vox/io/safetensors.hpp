@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "vid2vox/core/error.hpp"
+#include "vid2vox/core/half.hpp"
 #include "vid2vox/io/file.hpp"
 #include "vid2vox/io/number_format.hpp"
 
@@ -144,8 +145,8 @@ class SafetensorsFile {
     } else {
       if (found.type == DataType::kF32) return read_as<T, float>(found);
       if (found.type == DataType::kF64) return read_as<T, double>(found);
-      if (found.type == DataType::kF16) return read_as<T, std::uint16_t>(found, half_to_float);
-      if (found.type == DataType::kBF16) return read_as<T, std::uint16_t>(found, bfloat16_to_float);
+      if (found.type == DataType::kF16) return read_as<T, float16>(found);
+      if (found.type == DataType::kBF16) return read_as<T, bfloat16>(found);
     }
     throw Error("holds " + std::string(name_of(found.type)) + ", but " +
                     std::string(name_of(internal::data_type_of<T>())) + " is wanted",
@@ -309,10 +310,8 @@ class SafetensorsFile {
     }
   }
 
-  template <class T, class Raw, class Convert = T (*)(Raw)>
-  [[nodiscard]] std::vector<T> read_as(
-      const TensorRecord& tensor,
-      Convert convert = [](Raw raw) { return static_cast<T>(raw); }) const {
+  template <class T, class Raw>
+  [[nodiscard]] std::vector<T> read_as(const TensorRecord& tensor) const {
     std::vector<T> values(tensor.size());
     const std::uint64_t offset = data_begin_ + tensor.begin;
     if constexpr (std::is_same_v<T, Raw>) {
@@ -326,7 +325,7 @@ class SafetensorsFile {
                       std::as_writable_bytes(std::span(piece.data(), count)));
         std::transform(piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(count),
                        values.begin() + static_cast<std::ptrdiff_t>(first),
-                       [&](Raw raw) { return static_cast<T>(convert(raw)); });
+                       [](Raw raw) { return static_cast<T>(raw); });
       }
     }
     return values;

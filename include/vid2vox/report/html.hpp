@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "vid2vox/core/error.hpp"
+#include "vid2vox/io/base64.hpp"
 #include "vid2vox/io/file.hpp"
 
 namespace VID2VOX::report {
@@ -42,28 +43,6 @@ inline std::string escape_html(std::string_view text) {
     }
   }
   return safe;
-}
-
-/// RFC 4648 base64, with padding.
-inline std::string base64(std::span<const std::uint8_t> bytes) {
-  constexpr std::string_view kLetters =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  constexpr std::size_t kGroup = 3;
-  constexpr unsigned kSix = 6;
-  constexpr std::uint32_t kMask = 63;
-  std::string text;
-  text.reserve((bytes.size() + 2) / kGroup * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += kGroup) {
-    std::uint32_t word = 0;
-    for (std::size_t k = 0; k < kGroup; ++k) {
-      word = word << 8U | (i + k < bytes.size() ? bytes[i + k] : 0U);
-    }
-    for (unsigned k = 0; k <= kGroup; ++k) {
-      const bool padding = i + k > bytes.size();
-      text += padding ? '=' : kLetters[(word >> (kSix * (3 - k))) & kMask];
-    }
-  }
-  return text;
 }
 
 /// A web page in one file: style and pictures are inside, so that it can be mailed or archived.
@@ -128,7 +107,7 @@ class HtmlReport {
     const std::string type = media_type(bytes, where);
     body_ += "<figure><img alt=\"" + escape_html(caption) + "\"";
     if (width > 0) body_ += " style=\"width:" + std::to_string(width) + "px\"";
-    body_ += " src=\"data:" + type + ";base64," + base64(bytes) + "\">";
+    body_ += " src=\"data:" + type + ";base64," + io::encode_base64(std::as_bytes(bytes)) + "\">";
     if (!caption.empty()) body_ += "<figcaption>" + escape_html(caption) + "</figcaption>";
     body_ += "</figure>\n";
   }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "vid2vox/core/error.hpp"
+#include "vid2vox/io/file.hpp"
 
 namespace vid2vox::runtime {
 
@@ -104,18 +105,10 @@ class CsvLog {
   }
 
   void rewrite(const std::vector<std::string>& rows) const {
-    std::filesystem::path temporary = path_;
-    temporary += ".tmp";
-    {
-      std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
-      file << header_ << '\n';
-      for (const std::string& row : rows) file << row << '\n';
-      file.close();
-      check(!file.fail(), "cannot be written");
-    }
-    std::error_code failure;
-    std::filesystem::rename(temporary, path_, failure);
-    check(!failure, "cannot be replaced: " + failure.message());
+    io::AtomicFile file(path_);
+    file.write(header_ + "\n");
+    for (const std::string& row : rows) file.write(row + "\n");
+    file.commit();
   }
 
   std::filesystem::path path_;

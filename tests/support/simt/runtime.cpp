@@ -15,6 +15,7 @@
 
 #include "simt/shim_record.hpp"
 #include "vid2vox/backend/cuda/runtime/internal/stream_pool.hpp"
+#include "vid2vox/core/isa.hpp"
 
 namespace vid2vox::backend::cuda {
 namespace {
@@ -211,7 +212,7 @@ void check_reports(Stream) {
 
 }  // namespace vid2vox::backend::cuda
 
-namespace vid2vox::simt::shim {
+namespace VID2VOX::simt::shim {
 
 void reserve_graph_memory(std::size_t bytes) {
   const std::scoped_lock lock(backend::cuda::allocations().mutex);
@@ -224,4 +225,4 @@ void trim_graph_memory() {
   backend::cuda::allocations().use.graph_reserved = 0;
 }
 
-}  // namespace vid2vox::simt::shim
+}  // namespace VID2VOX::simt::shim

@@ -12,14 +12,16 @@
 
 #include "simt/shim_block.hpp"
 #include "simt/shim_fiber.hpp"
+#include "vid2vox/backend/cuda/simt/simt.cuh"
 #include "vid2vox/core/error.hpp"
+#include "vid2vox/core/isa.hpp"
 #include "vid2vox/core/random.hpp"
 
 #if defined(__SANITIZE_THREAD__)
 #error "compile shim.cpp and shim_fiber.cpp with VID2VOX_SIMT_THREAD_SANITIZER only"
 #endif
 
-namespace vid2vox::simt::shim {
+namespace VID2VOX::simt::shim {
 namespace {
 
 constexpr std::size_t kStackBytes = 256 * 1024;
@@ -30,8 +32,6 @@ constexpr std::size_t kStackColourBytes = 256;
 constexpr int kMaxWarps = 32;
 constexpr int kMaxThreads = kMaxWarps * kWarpSize;
 constexpr std::size_t kMaxSharedBytes = 227 * 1024;  // of a block, compute capability 9.0
-constexpr std::size_t kUnaskedSharedBytes = 48 * 1024;
-constexpr std::size_t kMostStaticBytes = 16 * 1024;  // kMostStaticShared of simt.cuh
 constexpr std::size_t kSharedAlignment = 16;         // of static arrays
 constexpr int kMeetingsBits = 32;                    // of warp functions between two barriers
 constexpr int kMaxSharedArrays = 32;                 // ours
@@ -342,7 +342,7 @@ void require_valid(const Launch& launch) {
   const std::uint64_t threads = std::uint64_t{size.x} * size.y * size.z;
   const bool block_fits = size.x <= kMaxThreads && size.y <= kMaxThreads && size.z <= kMaxBlockZ &&
                           threads != 0 && threads <= kMaxThreads;
-  const std::size_t granted = launch.asks_for_shared ? kMaxSharedBytes : kUnaskedSharedBytes;
+  const std::size_t granted = launch.asks_for_shared ? kMaxSharedBytes : kSharedWithoutAsking;
   if (grid_fits && !grid_empty && block_fits && launch.dynamic_shared_bytes <= granted) return;
   throw Error("a GPU would refuse it",
               std::string("launch of a kernel with grid ") + text_of(grid) + ", block " +
@@ -447,10 +447,10 @@ void* static_shared(const void* key, std::size_t bytes) {
     block.shared_bytes += (bytes + kSharedAlignment - 1) / kSharedAlignment * kSharedAlignment;
     if (i == kMaxSharedArrays) fail("has too many shared arrays", "raise kMaxSharedArrays");
     if (block.shared_bytes > kMaxSharedBytes) fail("uses more shared memory than a GPU has", "");
-    if (block.shared_bytes > kUnaskedSharedBytes && !block.launch->asks_for_shared) {
+    if (block.shared_bytes > kSharedWithoutAsking && !block.launch->asks_for_shared) {
       fail("uses more than 48 KB of shared memory, for which its launch did not ask", "");
     }
-    if (block.shared_bytes - block.launch->dynamic_shared_bytes > kMostStaticBytes) {
+    if (block.shared_bytes - block.launch->dynamic_shared_bytes > kMostStaticShared) {
       fail("has more static shared memory than launches expect", "use dynamic shared memory");
     }
     // Made as if by the block's flow, of which all threads are told: no race with any of them.
@@ -485,4 +485,4 @@ bool is_shared(const void* address) {
                      [&](const SharedArray& array) { return within(array.memory, array.bytes); });
 }
 
-}  // namespace vid2vox::simt::shim
+}  // namespace VID2VOX::simt::shim

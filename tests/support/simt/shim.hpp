@@ -38,6 +38,7 @@ inline const vid2vox::simt::shim::Index3& gridDim = vid2vox::simt::shim::grid_ex
 
 #include "simt/shim_arithmetic.hpp"
 #include "simt/shim_warp.hpp"
+#include "vid2vox/core/isa.hpp"
 
 #define VID2VOX_SHARED(type, name, count)                                         \
   auto& name = ::vid2vox::simt::shim::shared_array<type, (count)>([]() -> void* { \
@@ -45,7 +46,7 @@ inline const vid2vox::simt::shim::Index3& gridDim = vid2vox::simt::shim::grid_ex
     return &vid2vox_key;                                                          \
   }())
 
-namespace vid2vox::simt {
+namespace VID2VOX::simt {
 
 namespace shim {
 
@@ -135,4 +136,4 @@ void launch(void (*kernel)(Params), Dim3 grid, Dim3 block, std::size_t dynamic_s
   });
 }
 
-}  // namespace vid2vox::simt
+}  // namespace VID2VOX::simt

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "simt/shim_block.hpp"
+#include "vid2vox/core/isa.hpp"
 
 // CUDA's functions of one thread: bits, float intrinsics, atomics. Only shim.hpp includes this
 // file.
@@ -35,7 +36,7 @@ inline float __logf(float value) { return std::log(value); }
 inline float __fdividef(float a, float b) { return a / b; }
 inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
 
-namespace vid2vox::simt::shim {
+namespace VID2VOX::simt::shim {
 /// Keeps the compiler from contracting a product and a sum, as the *_rn intrinsics promise.
 inline float rounded(float value) {
 #if defined(__x86_64__)
@@ -46,7 +47,7 @@ inline float rounded(float value) {
   return kept;
 #endif
 }
-}  // namespace vid2vox::simt::shim
+}  // namespace VID2VOX::simt::shim
 
 inline float __fadd_rn(float a, float b) { return vid2vox::simt::shim::rounded(a + b); }
 inline float __fsub_rn(float a, float b) { return vid2vox::simt::shim::rounded(a - b); }
@@ -64,7 +65,7 @@ constexpr T max(T a, T b) { return a < b ? b : a; }
 
 // --- Atomics: relaxed, as CUDA's ---------------------------------------------------------------
 
-namespace vid2vox::simt::shim {
+namespace VID2VOX::simt::shim {
 
 template <class T>
 concept AtomicWord =
@@ -85,7 +86,7 @@ T atomic_update(T* address, Next next) {
   return __builtin_bit_cast(T, old);
 }
 
-}  // namespace vid2vox::simt::shim
+}  // namespace VID2VOX::simt::shim
 
 template <class T>
 requires vid2vox::simt::shim::AtomicWord<T> || std::floating_point<T> T

@@ -17,8 +17,13 @@
 
 #include "simt/shim_banks_record.hpp"
 #include "simt/shim_block.hpp"
+#include "vid2vox/core/isa.hpp"
 
-namespace vid2vox::simt::shim {
+// The text of a macro's expansion.
+#define VID2VOX_BANKS_QUOTED(text) #text
+#define VID2VOX_BANKS_TEXT_OF(macro) VID2VOX_BANKS_QUOTED(macro)
+
+namespace VID2VOX::simt::shim {
 namespace {
 
 /// A place in a kernel's code, which is reached through the calls at the places above it.
@@ -110,7 +115,9 @@ std::string name_of(const void* kernel) {
   std::string name = status == 0 ? text : info.dli_sname;
   std::free(text);
   name.resize(std::min(name.size(), name.rfind('(')));
-  for (const std::string left_out : {"void ", "vid2vox::", "backend::cuda::", "pointwise::"}) {
+  const std::string isa = std::string(VID2VOX_BANKS_TEXT_OF(VID2VOX_ISA)) + "::";
+  for (const std::string& left_out : {std::string("void "), std::string("vid2vox::"), isa,
+                                      std::string("backend::cuda::"), std::string("pointwise::")}) {
     for (auto at = name.find(left_out); at != std::string::npos; at = name.find(left_out)) {
       name.erase(at, left_out.size());
     }
@@ -236,4 +243,4 @@ std::string text_of_conflicts(const BankCounts& counts) {
   return text;
 }
 
-}  // namespace vid2vox::simt::shim
+}  // namespace VID2VOX::simt::shim

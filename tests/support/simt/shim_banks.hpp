@@ -4,12 +4,14 @@
 #include <string>
 #include <vector>
 
+#include "vid2vox/core/isa.hpp"
+
 // Counts bank conflicts in shared memory. A program that links vid2vox_simt_banks has its kernels
 // instrumented as for ThreadSanitizer, but in place of that runtime this one sees every access and
 // the place in the kernel that it comes from. What the lanes of a warp do at the same place, the
 // same number of times since they last waited for each other, is one access of the warp.
 
-namespace vid2vox::simt::shim {
+namespace VID2VOX::simt::shim {
 
 /// What one place in a kernel did to shared memory.
 struct BankSite {
@@ -41,4 +43,4 @@ std::string text_of_conflicts(const BankCounts& counts);
 /// addresses.
 int excess_wavefronts(unsigned lanes, const std::uintptr_t (&at)[32], int bytes);
 
-}  // namespace vid2vox::simt::shim
+}  // namespace VID2VOX::simt::shim

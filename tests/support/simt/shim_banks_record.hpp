@@ -1,8 +1,10 @@
 #pragma once
 
+#include "vid2vox/core/isa.hpp"
+
 // What the instrumentation of an access and of a call reports: see shim_banks.hpp.
 
-namespace vid2vox::simt::shim {
+namespace VID2VOX::simt::shim {
 
 /// from: the return address of the call to the instrumented function.
 void record_call(const void* from);
@@ -12,4 +14,4 @@ void record_return();
 /// counts.
 void record_access(const void* from, const void* address, int bytes);
 
-}  // namespace vid2vox::simt::shim
+}  // namespace VID2VOX::simt::shim

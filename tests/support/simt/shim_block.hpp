@@ -3,9 +3,11 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "vid2vox/core/isa.hpp"
+
 // The part of the shim below CUDA's names: runs the threads of a block as fibers.
 
-namespace vid2vox::simt::shim {
+namespace VID2VOX::simt::shim {
 
 /// CUDA's dim3 and uint3.
 struct Index3 {
@@ -103,4 +105,4 @@ std::uint64_t meetings_of_thread();
 /// Whether the address is in the running block's shared memory.
 bool is_shared(const void* address);
 
-}  // namespace vid2vox::simt::shim
+}  // namespace VID2VOX::simt::shim

@@ -1,7 +1,8 @@
 // Queues of asynchronous copies: see shim_block.hpp. Compiled as shim.cpp.
 #include "simt/shim_block.hpp"
+#include "vid2vox/core/isa.hpp"
 
-namespace vid2vox::simt::shim {
+namespace VID2VOX::simt::shim {
 namespace {
 
 constexpr int kMaxThreads = 1024;
@@ -47,4 +48,4 @@ void clear_copies(int thread) {
   queues[thread].first = queues[thread].end = queues[thread].group = 0;
 }
 
-}  // namespace vid2vox::simt::shim
+}  // namespace VID2VOX::simt::shim

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <new>
 
+#include "vid2vox/core/isa.hpp"
+
 #if defined(VID2VOX_SIMT_ADDRESS_SANITIZER)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
@@ -14,7 +16,7 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-namespace vid2vox::simt::shim {
+namespace VID2VOX::simt::shim {
 
 #if defined(VID2VOX_SIMT_UCONTEXT)
 
@@ -159,4 +161,4 @@ void release_to(void*) {}
 void acquire_from(void*) {}
 #endif
 
-}  // namespace vid2vox::simt::shim
+}  // namespace VID2VOX::simt::shim

@@ -2,6 +2,8 @@
 
 #include <cstddef>
 
+#include "vid2vox/core/isa.hpp"
+
 // Stacks to switch between within one OS thread, announced to AddressSanitizer and ThreadSanitizer.
 // This file is compiled without their instrumentation; VID2VOX_SIMT_ADDRESS_SANITIZER or
 // VID2VOX_SIMT_THREAD_SANITIZER says which of them the program is built with.
@@ -16,7 +18,7 @@
 #include <ucontext.h>
 #endif
 
-namespace vid2vox::simt::shim {
+namespace VID2VOX::simt::shim {
 
 /// One flow of execution: the caller's own (default-constructed) or one with its own stack.
 struct Fiber {
@@ -55,4 +57,4 @@ void switch_race_state(void* state);
 void release_to(void* object);
 void acquire_from(void* object);
 
-}  // namespace vid2vox::simt::shim
+}  // namespace VID2VOX::simt::shim

@@ -1,8 +1,9 @@
 #include "simt/shim_mma.hpp"
 
 #include "vid2vox/core/half.hpp"
+#include "vid2vox/core/isa.hpp"
 
-namespace vid2vox::simt::shim {
+namespace VID2VOX::simt::shim {
 namespace {
 
 constexpr int kRows = 16;
@@ -76,4 +77,4 @@ template void complete_mma<bfloat16>(void* const (&)[kWarpSize]);
 template void complete_mma<float16>(void* const (&)[kWarpSize]);
 template void complete_mma<float>(void* const (&)[kWarpSize]);
 
-}  // namespace vid2vox::simt::shim
+}  // namespace VID2VOX::simt::shim

@@ -3,8 +3,9 @@
 #include <cstdint>
 
 #include "simt/shim_block.hpp"
+#include "vid2vox/core/isa.hpp"
 
-namespace vid2vox::simt::shim {
+namespace VID2VOX::simt::shim {
 
 /// What a lane brings to a product on tensor cores: its registers, laid out as simt_device.cuh
 /// says.
@@ -20,4 +21,4 @@ struct MmaOperands {
 template <class T>
 void complete_mma(void* const (&lanes)[kWarpSize]);
 
-}  // namespace vid2vox::simt::shim
+}  // namespace VID2VOX::simt::shim

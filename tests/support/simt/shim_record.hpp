@@ -9,11 +9,12 @@
 
 #include "vid2vox/backend/cuda/runtime/runtime.hpp"
 #include "vid2vox/core/error.hpp"
+#include "vid2vox/core/isa.hpp"
 
 // Work under the shim runs when it is submitted, or is recorded where a graph is captured. Whatever
 // stands in for the device's work, kernels and libraries alike, goes through `submit`.
 
-namespace vid2vox::simt::shim {
+namespace VID2VOX::simt::shim {
 
 struct Recording {
   backend::cuda::Stream stream;
@@ -80,4 +81,4 @@ void submit(backend::cuda::Stream stream, Work work) {
   recording->work.emplace_back(std::move(work));
 }
 
-}  // namespace vid2vox::simt::shim
+}  // namespace VID2VOX::simt::shim

@@ -6,6 +6,7 @@
 #include "simt/shim_block.hpp"
 #include "simt/shim_mma.hpp"
 #include "vid2vox/core/half.hpp"
+#include "vid2vox/core/isa.hpp"
 
 // CUDA's functions of a block and of a warp, and the tensor cores. Only shim.hpp includes this
 // file. The last two parameters of a function with barrier semantics are its place in the kernel;
@@ -22,7 +23,7 @@ inline void __syncwarp(unsigned mask = vid2vox::simt::shim::kAllLanes,
       mask, {file, line}, nullptr, [](void* const(&)[kWarpSize]) {}, true);
 }
 
-namespace vid2vox::simt::shim {
+namespace VID2VOX::simt::shim {
 
 /// The running thread's lane.
 inline int lane_index() {
@@ -90,7 +91,7 @@ VID2VOX_SHIM_UNSEEN inline Vote vote(unsigned mask, bool predicate, CallSite sit
   return own;
 }
 
-}  // namespace vid2vox::simt::shim
+}  // namespace VID2VOX::simt::shim
 
 template <class T>
 T __shfl_sync(unsigned mask, T value, int source, int width = vid2vox::simt::shim::kWarpSize,
@@ -144,7 +145,7 @@ inline int __all_sync(unsigned mask, int predicate, const char* file = __builtin
 
 // --- Tensor cores ------------------------------------------------------------------------------
 
-namespace vid2vox::simt {
+namespace VID2VOX::simt {
 
 template <HalfPrecision T>
 void mma_16x8x16(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
@@ -159,4 +160,4 @@ inline void mma_16x8x8_tf32(float (&d)[4], const std::uint32_t (&a)[4], const st
   shim::warp_collective(shim::kAllLanes, {file, line}, &operands, shim::complete_mma<float>);
 }
 
-}  // namespace vid2vox::simt
+}  // namespace VID2VOX::simt

@@ -115,12 +115,6 @@ T sigmoid(T x) {
   return T(1) / (T(1) + linalg::exponential(-x));
 }
 
-/// Keeps an element with probability 1 - p; the threshold compares 32 random bits.
-constexpr std::uint32_t dropout_threshold(double probability) {
-  constexpr double kTwoTo32 = 4294967296.0;
-  return static_cast<std::uint32_t>(probability * kTwoTo32);
-}
-
 /// y[i] = residual[i] (null: 0) + 0 or x[i] * scale by the random word of element first + i, for i
 /// in [0, count). y may be x or residual.
 template <class T>
@@ -226,7 +220,7 @@ struct Pointwise<cpu> {
   template <class T>
   static void dropout_add(std::size_t n, double probability, const RandomKey& key, const T* x,
                           const T* residual, T* y) {
-    const std::uint32_t threshold = backend::cpu::dropout_threshold(probability);
+    const std::uint32_t threshold = dropout_threshold(probability);
     const auto scale = static_cast<AccumulateOf<T>>(1.0 / (1.0 - probability));
     parallel_ranges(n, backend::cpu::kElementGrain, [&](std::size_t begin, std::size_t end) {
       backend::cpu::apply_dropout(key, threshold, scale, begin, end - begin, x + begin, y + begin,

@@ -18,7 +18,7 @@ __global__ void __launch_bounds__(kAdamThreads) not_finite_kernel(Params p) {
   bool found = false;
   for_each_pack<kPackSize<float>>(p.n, [&](std::size_t first, int count) {
     const Pack<float> pack = load_pack(p.gradient + first, count, aligned);
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kPackSize<float>; ++i) {
       found = found || (__float_as_uint(pack.value[i]) & kExponent) == kExponent;
     }
@@ -31,11 +31,11 @@ template <int kCount>
 __device__ __forceinline__ void load_floats(const float* from, int count, bool aligned,
                                             float (&to)[kCount]) {
   constexpr int kQuad = kPackSize<float>;
-#pragma unroll
+  VID2VOX_UNROLL
   for (int part = 0; part < kCount; part += kQuad) {
     const int here = count - part < kQuad ? count - part : kQuad;
     const Pack<float> pack = load_pack(from + part, here, aligned);
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kQuad; ++i) to[part + i] = pack.value[i];
   }
 }
@@ -43,11 +43,11 @@ template <int kCount>
 __device__ __forceinline__ void store_floats(float* to, const float (&from)[kCount], int count,
                                              bool aligned) {
   constexpr int kQuad = kPackSize<float>;
-#pragma unroll
+  VID2VOX_UNROLL
   for (int part = 0; part < kCount; part += kQuad) {
     const int here = count - part < kQuad ? count - part : kQuad;
     Pack<float> pack;
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kQuad; ++i) pack.value[i] = from[part + i];
     store_pack(to + part, pack, here, aligned);
   }
@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(kAdamThreads) adam_kernel(AdamUpdateParams p) 
     load_floats(p.parameter + first, count, aligned, parameter);
     load_floats(p.first_moment + first, count, aligned, m);
     load_floats(p.second_moment + first, count, aligned, v);
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kWidth; ++i) {
       const float g = gradient[i] * unscale;
       m[i] += (g - m[i]) * (1.0F - p.beta1);
@@ -86,7 +86,7 @@ __global__ void __launch_bounds__(kAdamThreads) adam_kernel(AdamUpdateParams p) 
     store_floats(p.second_moment + first, v, count, aligned);
     if constexpr (sizeof(T) != sizeof(float)) {
       Pack<T> pack;
-#pragma unroll
+      VID2VOX_UNROLL
       for (int i = 0; i < kWidth; ++i) pack.value[i] = parameter[i];
       store_pack(static_cast<T*>(p.weights) + first, pack, count, aligned);
     }

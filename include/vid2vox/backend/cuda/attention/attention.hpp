@@ -7,6 +7,7 @@
 #include "vid2vox/backend/cuda/runtime/number_type.hpp"
 #include "vid2vox/backend/cuda/runtime/runtime.hpp"
 #include "vid2vox/core/error.hpp"
+#include "vid2vox/core/random.hpp"
 #include "vid2vox/ops/attention.hpp"
 #include "vid2vox/ops/input_precision.hpp"
 
@@ -98,7 +99,6 @@ inline namespace VID2VOX_ISA {
 
 /// Parameters of a geometry without pointers. Throws an Error for what makes no sense.
 inline AttentionParams attention_params(const ops::AttentionGeometry& g, NumberType type) {
-  constexpr double kTwoTo32 = 4294967296.0;
   if (g.causal && g.queries != g.keys) {
     throw Error("causal attention needs as many queries as keys, got " + std::to_string(g.queries) +
                     " and " + std::to_string(g.keys),
@@ -127,7 +127,7 @@ inline AttentionParams attention_params(const ops::AttentionGeometry& g, NumberT
   params.scale = static_cast<float>(g.scale);
   params.scale_rest = static_cast<float>(g.scale - static_cast<double>(params.scale));
   params.dropout = g.dropout > 0;
-  params.drop_threshold = static_cast<std::uint32_t>(g.dropout * kTwoTo32);
+  params.drop_threshold = dropout_threshold(g.dropout);
   params.kept_scale = static_cast<float>(1.0 / (1.0 - g.dropout));
   params.key = g.dropout_key;
   params.engine = internal::attention_engine;

@@ -62,12 +62,12 @@ struct SoftmaxRow {
 template <class T>
 __device__ __forceinline__ Pack<T> load_scores(const float* row, int at, int count) {
   Pack<T> result;
-#pragma unroll
+  VID2VOX_UNROLL
   for (int part = 0; part < kPackSize<T>; part += kPackSize<float>) {
     const int left = count - part;
     const int here = left < kPackSize<float> ? left : kPackSize<float>;
     const auto pack = pointwise::load_pack(row + at + part, here, true);
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kPackSize<float>; ++i) result.value[part + i] = pack.value[i];
   }
   return result;
@@ -89,10 +89,10 @@ __device__ __forceinline__ Pack<T> dropout_factors(const SoftmaxWork& p, const R
     return word < p.drop_threshold ? 0.0F : p.kept_scale;
   };
   if (p.keys.rows % kBlock == 0) {
-#pragma unroll
+    VID2VOX_UNROLL
     for (int part = 0; part < kPackSize<T>; part += kBlock) {
       const auto words = random.block((element + part) / kBlock);
-#pragma unroll
+      VID2VOX_UNROLL
       for (int i = 0; i < kBlock; ++i) factors.value[part + i] = factor(words[i]);
     }
   } else {
@@ -108,7 +108,7 @@ __device__ __forceinline__ float row_largest(const SoftmaxRow& row, const float*
   row.for_each_pack<T>(row.visible, [&](int at) {
     const int count = row.visible - at;
     const Pack<T> pack = load_scores<T>(scores, at, count);
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kPackSize<T>; ++i) {
       if (i < count) largest = fmaxf(largest, pack.value[i]);
     }
@@ -136,7 +136,7 @@ __global__ void __launch_bounds__(kSoftmaxThreads) attention_softmax_kernel(Soft
   row.for_each_pack<T>(row.visible, [&](int at) {
     const int count = row.visible - at;
     const Pack<T> pack = load_scores<T>(scores, at, count);
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kPackSize<T>; ++i) {
       if (i < count) sum += exponential(p, pack.value[i] - largest);
     }
@@ -145,13 +145,13 @@ __global__ void __launch_bounds__(kSoftmaxThreads) attention_softmax_kernel(Soft
   row.for_each_pack<T>(p.keys.rows, [&](int at) {
     const int count = row.visible - at;
     Pack<T> pack = load_scores<T>(scores, at, count);
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kPackSize<T>; ++i) {
       pack.value[i] = i < count ? exponential(p, pack.value[i] - largest) / sum : 0.0F;
     }
     if (p.dropout) {
       const Pack<T> factors = dropout_factors<T>(p, random, row.first + at);
-#pragma unroll
+      VID2VOX_UNROLL
       for (int i = 0; i < kPackSize<T>; ++i) pack.value[i] *= factors.value[i];
     }
     const int here = p.keys.rows - at < kPackSize<T> ? p.keys.rows - at : kPackSize<T>;
@@ -181,10 +181,10 @@ __global__ void __launch_bounds__(kSoftmaxThreads)
     Pack<T> gradient = load_scores<T>(d_weights, at, count);
     if (p.dropout) {
       const Pack<T> factors = dropout_factors<T>(p, random, row.first + at);
-#pragma unroll
+      VID2VOX_UNROLL
       for (int i = 0; i < kPackSize<T>; ++i) gradient.value[i] *= factors.value[i];
     }
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kPackSize<T>; ++i) {
       if (i >= count) continue;
       const float weight = exponential(p, pack.value[i] - largest);
@@ -200,7 +200,7 @@ __global__ void __launch_bounds__(kSoftmaxThreads)
     Pack<T> gradient = load_scores<T>(d_weights, at, count);
     Pack<T> factors;
     if (p.dropout) factors = dropout_factors<T>(p, random, row.first + at);
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kPackSize<T>; ++i) {
       const float factor = p.dropout ? factors.value[i] : 1.0F;
       const float before = i < count ? exponential(p, weight.value[i] - largest) / sum : 0.0F;

@@ -8,15 +8,6 @@
 #include "vid2vox/backend/cuda/simt/simt.cuh"
 #include "vid2vox/backend/cuda/simt/vector_access.cuh"
 
-// Before a loop whose arrays must become registers. Other compilers may not know the pragma.
-#ifndef VID2VOX_UNROLL
-#if defined(__CUDACC__)
-#define VID2VOX_UNROLL _Pragma("unroll")
-#else
-#define VID2VOX_UNROLL
-#endif
-#endif
-
 // What a search needs of the codebook: its mean, and its codes, centred, scaled and split into two
 // float16 parts each. Made anew for each search: 2048 codes of 256 take microseconds.
 

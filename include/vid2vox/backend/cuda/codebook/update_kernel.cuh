@@ -6,15 +6,6 @@
 #include "vid2vox/backend/cuda/codebook/codebook.hpp"
 #include "vid2vox/backend/cuda/simt/simt.cuh"
 
-// Before a loop whose arrays must become registers. Other compilers may not know the pragma.
-#ifndef VID2VOX_UNROLL
-#if defined(__CUDACC__)
-#define VID2VOX_UNROLL _Pragma("unroll")
-#else
-#define VID2VOX_UNROLL
-#endif
-#endif
-
 // The codebook's step by sorted segments. The rows are sorted by code (a stable counting sort),
 // then each code's rows are added in the order of their numbers. Only integers are counted with
 // atomics, so the same input gives the same bits.

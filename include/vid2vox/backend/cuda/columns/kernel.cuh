@@ -49,16 +49,16 @@ struct ColumnReader {
     constexpr int kQuad = kPackSize<float>;
     std::size_t col = first;
     if (width == kPack && cols % kQuad == 0 && is_aligned(from)) {
-#pragma unroll
+      VID2VOX_UNROLL
       for (int i = 0; i < kPack; i += kQuad) {
         const Pack<float> quad = unpack<float>(simt::load_16(from + col));
-#pragma unroll
+        VID2VOX_UNROLL
         for (int j = 0; j < kQuad; ++j) to[i + j] = quad.value[j];
         col = col + kQuad == cols ? 0 : col + kQuad;
       }
       return;
     }
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kPack; ++i) {
       if (i < width) to[i] = from[col];
       col = col + 1 == cols ? 0 : col + 1;
@@ -93,7 +93,7 @@ __device__ __forceinline__ void map_columns(const Params& p) {
     Pack<T> pack = load_pack(a + at, count, aligned);
     Pack<T> other{};
     if constexpr (Kind::kInputs == 2) other = load_pack(b + at, count, aligned);
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kPackSize<T>; ++i) {
       if (i < count) pack.value[i] = Kind::value(p, columns, i, pack.value[i], other.value[i]);
     }
@@ -141,7 +141,7 @@ __device__ __forceinline__ void hold_sums(const ColumnPlan& plan,
   const int first = static_cast<int>(threadIdx.x) * plan.width;
   const bool works = static_cast<int>(threadIdx.x) < plan.threads;
   if constexpr (Kind::kHasOrigin) {
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kPack; ++i) {
       if (works && i < plan.width && first + i < chunk_cols) {
         origins[first + i] = Kind::origin(sums[i]);
@@ -149,7 +149,7 @@ __device__ __forceinline__ void hold_sums(const ColumnPlan& plan,
     }
     __syncthreads();
   }
-#pragma unroll
+  VID2VOX_UNROLL
   for (int i = 0; i < kPack; ++i) {
     if (!works || i >= plan.width) continue;
     float origin = 0.0F;
@@ -180,7 +180,7 @@ __device__ __forceinline__ void reduce_columns(const Params& p) {
       const Pack<T> pack = load_pack(a + at, count, aligned);
       Pack<T> other{};
       if constexpr (Kind::kInputs == 2) other = load_pack(b + at, count, aligned);
-#pragma unroll
+      VID2VOX_UNROLL
       for (int i = 0; i < kPack; ++i) {
         if (i < count) Kind::add(p, columns, i, sums[i], pack.value[i], other.value[i]);
       }

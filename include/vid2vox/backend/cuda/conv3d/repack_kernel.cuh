@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(kRepackThreads) repack_channels_kernel(RepackC
     const int read = channels_from(channel, p.from_channels, kPack);
     const int written = channels_from(channel, p.to_channels, kPack);
     float bias[kPack];
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kPack; ++i) {
       bias[i] = p.bias != nullptr && i < written ? p.bias[channel + i] : 0.0F;
     }
@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(kRepackThreads) repack_channels_kernel(RepackC
       pointwise::Pack<T> values =
           pointwise::load_pack(from + row * p.from_channels + channel, read, from_aligned);
       if (p.bias != nullptr) {  // else -0 stays as it is
-#pragma unroll
+        VID2VOX_UNROLL
         for (int i = 0; i < kPack; ++i) values.value[i] += bias[i];
       }
       pointwise::store_pack(to + row * p.to_channels + channel, values, written, to_aligned);
@@ -109,7 +109,7 @@ __global__ void __launch_bounds__(kRepackThreads) repack_weights_kernel(RepackWe
   at.tap -= p.first_tap;  // as ours count, from -first_tap on
   const int lane = static_cast<int>(threadIdx.x) % kTile;
   const int first = static_cast<int>(threadIdx.x) / kTile;
-#pragma unroll
+  VID2VOX_UNROLL
   for (int step = 0; step < kTile; step += kTileRows) {
     const int i = first + step;
     const int in = at.in + i;
@@ -119,7 +119,7 @@ __global__ void __launch_bounds__(kRepackThreads) repack_weights_kernel(RepackWe
         inside ? from[our_index(p, at.tap, in, out)] : simt::from_float<T>(0.0F);
   }
   __syncthreads();
-#pragma unroll
+  VID2VOX_UNROLL
   for (int step = 0; step < kTile; step += kTileRows) {
     const int i = first + step;
     const int in = at.in + lane;
@@ -139,7 +139,7 @@ __global__ void __launch_bounds__(kRepackThreads)
   const WeightsTile at = tile_of_block(p);
   const int lane = static_cast<int>(threadIdx.x) % kTile;
   const int first = static_cast<int>(threadIdx.x) / kTile;
-#pragma unroll
+  VID2VOX_UNROLL
   for (int step = 0; step < kTile; step += kTileRows) {
     const int i = first + step;
     const int in = at.in + lane;
@@ -149,7 +149,7 @@ __global__ void __launch_bounds__(kRepackThreads)
     }
   }
   __syncthreads();
-#pragma unroll
+  VID2VOX_UNROLL
   for (int step = 0; step < kTile; step += kTileRows) {
     const int i = first + step;
     const int in = at.in + i;

@@ -45,19 +45,19 @@ __global__ void __launch_bounds__(kEmbeddingThreads) add_position_kernel(AddPosi
     for (std::uint32_t first = lane * kPack; first < channels; first += kWarp * kPack) {
       const int count = channels - first < kPack ? static_cast<int>(channels - first) : kPack;
       Pack<T> pack = load_pack(x + first, count, aligned);
-#pragma unroll
+      VID2VOX_UNROLL
       for (int part = 0; part < kPack; part += kQuad) {
         if (part >= count) break;
         Pack<float> embedding{};
         if (quads) {
           embedding = unpack<float>(simt::load_16(place(first + part)));
         } else {
-#pragma unroll
+          VID2VOX_UNROLL
           for (int i = 0; i < kQuad; ++i) {
             if (part + i < count) embedding.value[i] = *place(first + part + i);
           }
         }
-#pragma unroll
+        VID2VOX_UNROLL
         for (int i = 0; i < kQuad; ++i) pack.value[part + i] += embedding.value[i];
       }
       store_pack(y + first, pack, count, aligned);

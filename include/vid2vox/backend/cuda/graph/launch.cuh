@@ -22,12 +22,8 @@ inline StreamPool& capture_streams() {
 // memory, is not an error. The stream does not wait for the legacy stream, which would be one.
 VID2VOX_CUDA_LINKAGE Stream begin_capture() {
   require_device();
-  const Stream stream = internal::capture_streams().take(internal::current_device(), [] {
-    Stream fresh;
-    check_call(cudaStreamCreateWithFlags(&fresh.handle, cudaStreamNonBlocking),
-               "cudaStreamCreateWithFlags");
-    return fresh;
-  });
+  const Stream stream = internal::capture_streams().take(
+      internal::current_device(), [] { return internal::new_stream(cudaStreamNonBlocking); });
   const cudaError_t begun = cudaStreamBeginCapture(stream.handle, cudaStreamCaptureModeThreadLocal);
   if (begun != cudaSuccess) internal::capture_streams().give_back(stream);
   check_call(begun, "cudaStreamBeginCapture");

@@ -53,7 +53,7 @@ __global__ void __launch_bounds__(kLossThreads) squared_error_kernel(SquaredErro
     const Pack<T> one = load_pack(a + first, count, aligned);
     const Pack<T> other = load_pack(b + first, count, aligned);
     float squares = 0.0F;
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kPackSize<T>; ++i) {
       const float difference = one.value[i] - other.value[i];
       squares += difference * difference;
@@ -76,12 +76,12 @@ __global__ void __launch_bounds__(kLossThreads)
   const float factor = scaled(p.factor, p.scale);
   for_each_pack<kWidth>(p.n, [&](std::size_t first, int count) {
     Pack<T> sum = load_pack(da + first, count, aligned);
-#pragma unroll
+    VID2VOX_UNROLL
     for (int part = 0; part < kWidth; part += kInput) {
       const int here = count - part < kInput ? count - part : kInput;
       const Pack<X> one = load_pack(a + first + part, here, aligned);
       const Pack<X> other = load_pack(b + first + part, here, aligned);
-#pragma unroll
+      VID2VOX_UNROLL
       for (int i = 0; i < kInput; ++i) {
         sum.value[part + i] += factor * (one.value[i] - other.value[i]);
       }
@@ -120,12 +120,12 @@ struct Softmax {
 template <class T>
 __device__ __forceinline__ void add_pack(const Pack<T>& pack, int count, Softmax& softmax) {
   float largest = softmax.largest;
-#pragma unroll
+  VID2VOX_UNROLL
   for (int i = 0; i < kPackSize<T>; ++i) {
     if (i < count) largest = fmaxf(largest, pack.value[i]);
   }
   float sum = softmax.sum * Softmax::weight(softmax.largest, largest);
-#pragma unroll
+  VID2VOX_UNROLL
   for (int i = 0; i < kPackSize<T>; ++i) {
     if (i < count) sum += Softmax::weight(pack.value[i], largest);
   }
@@ -178,7 +178,7 @@ __device__ __forceinline__ double cross_entropy_row(const CrossEntropyWork& p, s
     for (int first = lane * kPack; first < classes; first += kTeam * kPack) {
       const int count = classes - first < kPack ? classes - first : kPack;
       Pack<T> pack = load_pack(logits + first, count, aligned);
-#pragma unroll
+      VID2VOX_UNROLL
       for (int i = 0; i < kPack; ++i) {
         const float weight = Softmax::weight(pack.value[i], softmax.largest) / softmax.sum;
         pack.value[i] = factor * (first + i == target ? weight - 1.0F : weight);

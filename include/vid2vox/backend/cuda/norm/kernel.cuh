@@ -144,7 +144,7 @@ struct BatchNormApplyKind {
       read(p.inverse_sd, scale);
       read(p.gain, gain);
       read(p.bias, bias);
-#pragma unroll
+      VID2VOX_UNROLL
       for (int i = 0; i < kPack; ++i) {
         if (i < read.width) scale[i] *= gain[i];
       }
@@ -198,7 +198,7 @@ struct BatchNormColumns {
     read(p.inverse_sd, inverse_sd);
     read(p.gain, gain);
     if constexpr (kRelu) read(p.bias, bias);
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kPack; ++i) {
       if (i < read.width) scale[i] = inverse_sd[i] * gain[i];
     }
@@ -289,7 +289,7 @@ struct BatchNormGradientKind {
       this->read_columns(p, read, inverse_sd);
       read(p.means, mean_dy);
       read(p.means + p.cols, slope);
-#pragma unroll
+      VID2VOX_UNROLL
       for (int i = 0; i < kPack; ++i) {
         if (i < read.width) slope[i] *= inverse_sd[i];
       }

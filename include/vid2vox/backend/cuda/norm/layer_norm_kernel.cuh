@@ -55,12 +55,12 @@ struct RowLayout {
   __device__ bool has(int i) const { return channel(i) < channels; }
 
   __device__ void load(const T* row, float (&value)[kValues]) const {
-#pragma unroll
+    VID2VOX_UNROLL
     for (int first = 0; first < kValues; first += kPack) {
       if constexpr (kPacked) {
         Pack<T> read{};
         if (has(first)) read = unpack<T>(simt::load_16(row + channel(first)));
-#pragma unroll
+        VID2VOX_UNROLL
         for (int i = 0; i < kPack; ++i) value[first + i] = read.value[i];
       } else {
         value[first] = has(first) ? simt::to_float(row[channel(first)]) : 0.0F;
@@ -68,12 +68,12 @@ struct RowLayout {
     }
   }
   __device__ void store(const float (&value)[kValues], T* row) const {
-#pragma unroll
+    VID2VOX_UNROLL
     for (int first = 0; first < kValues; first += kPack) {
       if (!has(first)) continue;
       if constexpr (kPacked) {
         Pack<T> written;
-#pragma unroll
+        VID2VOX_UNROLL
         for (int i = 0; i < kPack; ++i) written.value[i] = value[first + i];
         simt::store_16(row + channel(first), pack_bits<T>(written));
       } else {
@@ -103,7 +103,7 @@ struct RowLayout {
       return has(first) ? unpack<float>(simt::load_16(vector + quad_place(first))) : Pack<float>{};
     } else {
       Pack<float> result;
-#pragma unroll
+      VID2VOX_UNROLL
       for (int i = 0; i < kQuad; ++i) {
         result.value[i] = has(first + i) ? vector[channel(first + i)] : 0.0F;
       }
@@ -115,7 +115,7 @@ struct RowLayout {
     if constexpr (kPacked) {
       if (has(first)) simt::store_16(vector + quad_place(first), pack_bits<float>(values));
     } else {
-#pragma unroll
+      VID2VOX_UNROLL
       for (int i = 0; i < kQuad; ++i) {
         if (has(first + i)) vector[channel(first + i)] = values.value[i];
       }
@@ -144,11 +144,11 @@ __device__ __forceinline__ float center_row(const Layout& layout, float* scratch
                                             float (&value)[kValues]) {
   const float count = static_cast<float>(layout.channels);
   float sum = 0.0F;
-#pragma unroll
+  VID2VOX_UNROLL
   for (int i = 0; i < kValues; ++i) sum += value[i];
   const float mean = team_sum<kTeam>(sum, scratch) / count;
   float squares = 0.0F;
-#pragma unroll
+  VID2VOX_UNROLL
   for (int i = 0; i < kValues; ++i) {
     value[i] = layout.has(i) ? value[i] - mean : 0.0F;
     squares += value[i] * value[i];
@@ -191,7 +191,7 @@ __global__ void __launch_bounds__(kLayerNormThreads<kTeam>)
     layout.load(static_cast<const T*>(p.x) + row * p.channels, value);
     const float variance = center_row<kValues, kTeam>(layout, scratch, value);
     const RowScale scale(p, variance);
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kValues; ++i) {
       const Pack<float> factor = layout.quad(gain, i / kQuad * kQuad);
       const Pack<float> offset = layout.quad(bias, i / kQuad * kQuad);
@@ -212,7 +212,7 @@ __device__ __forceinline__ void write_sums(const LayerNormWork& p, const Layout&
   for (int team = 0; team < Layout::kTeams; ++team) {
     __syncthreads();
     if (team != layout.team) continue;
-#pragma unroll
+    VID2VOX_UNROLL
     for (int first = 0; first < kValues; first += kQuad) {
       Pack<float> gain{};
       Pack<float> bias{};
@@ -220,7 +220,7 @@ __device__ __forceinline__ void write_sums(const LayerNormWork& p, const Layout&
         gain = layout.quad(sums, first);
         bias = layout.quad(sums + padded, first);
       }
-#pragma unroll
+      VID2VOX_UNROLL
       for (int i = 0; i < kQuad; ++i) {
         gain.value[i] += d_gain[first + i];
         bias.value[i] += d_bias[first + i];
@@ -263,7 +263,7 @@ __global__ void __launch_bounds__(kLayerNormThreads<kTeam>, layer_norm_blocks(kV
     const RowScale scale(p, center_row<kValues, kTeam>(layout, scratch, value));
     float total = 0.0F;
     float inner = 0.0F;
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kValues; ++i) {
       const float factor = layout.quad(gain, i / kQuad * kQuad).value[i % kQuad];
       if (p.relu) {
@@ -279,13 +279,13 @@ __global__ void __launch_bounds__(kLayerNormThreads<kTeam>, layer_norm_blocks(kV
     total = team_sum<kTeam>(total, scratch) / count;
     inner = team_sum<kTeam>(inner, scratch) / count;
     const float slope = 2.0F * scale.slope * inner;
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kValues; ++i) {
       gradient[i] = scale.scale * (gradient[i] - total) + value[i] * slope;
     }
     if (p.residual != nullptr) {
       layout.load(static_cast<const T*>(p.residual) + row * p.channels, value);
-#pragma unroll
+      VID2VOX_UNROLL
       for (int i = 0; i < kValues; ++i) gradient[i] += value[i];
     }
     layout.store(gradient, static_cast<T*>(p.dx) + row * p.channels);

@@ -38,13 +38,13 @@ __global__ void __launch_bounds__(kPointwiseThreads) pointwise_kernel(PointwiseP
     Pack<T> pack = load_pack(a + first, count, aligned);
     Pack<T> other{};
     if constexpr (kTwoInputs) other = load_pack(b + first, count, aligned);
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kPackSize<T>; ++i) {
       pack.value[i] = pointwise_value<K>(pack.value[i], other.value[i]);
     }
     if constexpr (K == PointwiseKind::kAddRelu) {
       store_pack(sum + first, pack, count, aligned);
-#pragma unroll
+      VID2VOX_UNROLL
       for (int i = 0; i < kPackSize<T>; ++i) {
         pack.value[i] = pointwise_value<PointwiseKind::kRelu>(pack.value[i], 0.0F);
       }
@@ -64,18 +64,18 @@ __global__ void __launch_bounds__(kPointwiseThreads) convert_kernel(ConvertParam
   constexpr int kWidth = kFrom > kTo ? kFrom : kTo;
   for_each_pack<kWidth>(p.n, [&](std::size_t first, int count) {
     float value[kWidth];
-#pragma unroll
+    VID2VOX_UNROLL
     for (int part = 0; part < kWidth; part += kFrom) {
       const int here = count - part < kFrom ? count - part : kFrom;
       const Pack<From> pack = load_pack(x + first + part, here, aligned);
-#pragma unroll
+      VID2VOX_UNROLL
       for (int i = 0; i < kFrom; ++i) value[part + i] = pack.value[i];
     }
-#pragma unroll
+    VID2VOX_UNROLL
     for (int part = 0; part < kWidth; part += kTo) {
       const int here = count - part < kTo ? count - part : kTo;
       Pack<To> pack;
-#pragma unroll
+      VID2VOX_UNROLL
       for (int i = 0; i < kTo; ++i) pack.value[i] = value[part + i];
       store_pack(y + first + part, pack, here, aligned);
     }
@@ -91,7 +91,7 @@ __global__ void __launch_bounds__(kPointwiseThreads)
   const bool aligned = is_aligned(y);
   for_each_pack<kPackSize<T>>(p.n, [&](std::size_t first, int count) {
     Pack<T> pack;
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < kPackSize<T>; ++i) {
       if (i < count) pack.value[i] = static_cast<float>(p.frames[first + i]) / kLargest - kMiddle;
     }
@@ -111,10 +111,10 @@ __global__ void __launch_bounds__(kPointwiseThreads) dropout_kernel(DropoutParam
     Pack<T> pack = load_pack(x + first, count, aligned);
     Pack<T> sum{};
     if (residual != nullptr) sum = load_pack(residual + first, count, aligned);
-#pragma unroll
+    VID2VOX_UNROLL
     for (int block = 0; block < kPackSize<T> / kWords; ++block) {
       const auto words = key.block(first / kWords + block);
-#pragma unroll
+      VID2VOX_UNROLL
       for (int i = 0; i < kWords; ++i) {
         const int at = block * kWords + i;
         const float kept = words[i] < p.threshold ? 0.0F : pack.value[at] * p.scale;

@@ -89,16 +89,6 @@ struct SumRowsParams {
 };
 void launch_sum_rows(const SumRowsParams& params, Stream stream);
 
-inline namespace VID2VOX_ISA {
-
-/// Drops with this probability, in [0, 1): the CPU backend's threshold.
-constexpr std::uint32_t dropout_threshold(double probability) {
-  constexpr double kTwoTo32 = 4294967296.0;
-  return static_cast<std::uint32_t>(probability * kTwoTo32);
-}
-
-}  // namespace VID2VOX_ISA
-
 }  // namespace vid2vox::backend::cuda
 
 namespace VID2VOX::ops {
@@ -154,7 +144,7 @@ struct Pointwise<cuda> {
                           const T* residual, T* y) {
     backend::cuda::launch_dropout({.type = number_type_of<T>,
                                    .n = n,
-                                   .threshold = backend::cuda::dropout_threshold(probability),
+                                   .threshold = dropout_threshold(probability),
                                    .scale = static_cast<float>(1.0 / (1.0 - probability)),
                                    .key = key,
                                    .x = x,

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "vid2vox/backend/cuda/runtime/runtime.hpp"
 #include "vid2vox/core/error.hpp"
 
 namespace vid2vox::backend::cuda {
@@ -30,6 +31,11 @@ inline int current_device() {
   int device = 0;
   check_call(cudaGetDevice(&device), "cudaGetDevice");
   return device;
+}
+inline Stream new_stream(unsigned flags) {
+  Stream stream;
+  check_call(cudaStreamCreateWithFlags(&stream.handle, flags), "cudaStreamCreateWithFlags");
+  return stream;
 }
 }  // namespace internal
 }  // namespace VID2VOX_ISA

@@ -174,12 +174,6 @@ inline void require_no_capture(Stream stream) {
               "copy before the capture begins");
 }
 
-inline Stream new_stream(unsigned flags) {
-  Stream stream;
-  check_call(cudaStreamCreateWithFlags(&stream.handle, flags), "cudaStreamCreateWithFlags");
-  return stream;
-}
-
 /// Never destroyed: at the end of a program the CUDA runtime may be gone before us.
 inline StreamPool& owned_streams() {
   static auto* const pool = new StreamPool();

@@ -12,7 +12,7 @@
 /// `type name[count]` in the block's static shared memory, aligned to 16 bytes. One on a line.
 #define VID2VOX_SHARED(type, name, count) __shared__ __align__(16) type name[count]
 
-namespace vid2vox::simt {
+namespace VID2VOX::simt {
 
 /// The dynamic shared memory of the launch, aligned to 16 bytes.
 template <class T>
@@ -155,4 +155,4 @@ void launch(void (*kernel)(Params), Dim3 grid, Dim3 block, std::size_t dynamic_s
   internal::check_launch(status, grid, block, dynamic_shared_bytes);
 }
 
-}  // namespace vid2vox::simt
+}  // namespace VID2VOX::simt

@@ -7,6 +7,7 @@
 
 #include "vid2vox/backend/cuda/runtime/runtime.hpp"
 #include "vid2vox/core/half.hpp"
+#include "vid2vox/core/host_device.hpp"
 
 // The language of our kernels. Besides what is declared here they use CUDA's own names: threadIdx,
 // blockIdx, blockDim, gridDim, __global__, __device__, __forceinline__, __launch_bounds__,
@@ -14,7 +15,7 @@
 // and float intrinsics. nvcc compiles a kernel for the GPU; any other compiler, with
 // VID2VOX_SIMT_SHIM defined, for the shim of tests/support/simt, which runs it on the CPU.
 
-namespace vid2vox::simt {
+namespace VID2VOX::simt {
 
 using backend::cuda::Stream;
 
@@ -41,7 +42,7 @@ constexpr bool asks_for_shared(std::size_t dynamic_bytes) {
   return dynamic_bytes + kMostStaticShared > kSharedWithoutAsking;
 }
 
-}  // namespace vid2vox::simt
+}  // namespace VID2VOX::simt
 
 #if defined(VID2VOX_SIMT_SHIM)
 #include "simt/shim.hpp"

@@ -36,10 +36,10 @@ template <class T>
 __device__ __forceinline__ Pack<T> unpack(const simt::Vector16& raw) {
   Pack<T> pack;
   if constexpr (sizeof(T) == sizeof(float)) {
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < 4; ++i) pack.value[i] = __uint_as_float(raw.word[i]);
   } else {
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < 4; ++i) {
       pack.value[2 * i] = unpack_half<T>(raw.word[i] & 0xFFFFU);
       pack.value[2 * i + 1] = unpack_half<T>(raw.word[i] >> 16U);
@@ -52,10 +52,10 @@ template <class T>
 __device__ __forceinline__ simt::Vector16 pack_bits(const Pack<T>& pack) {
   simt::Vector16 raw;
   if constexpr (sizeof(T) == sizeof(float)) {
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < 4; ++i) raw.word[i] = __float_as_uint(pack.value[i]);
   } else {
-#pragma unroll
+    VID2VOX_UNROLL
     for (int i = 0; i < 4; ++i) {
       const std::uint32_t low = simt::from_float<T>(pack.value[2 * i]).bits;
       const std::uint32_t high = simt::from_float<T>(pack.value[2 * i + 1]).bits;
@@ -76,7 +76,7 @@ template <class T>
 __device__ __forceinline__ Pack<T> load_pack(const T* from, int count, bool aligned) {
   if (aligned && count == kPackSize<T>) return unpack<T>(simt::load_16(from));
   Pack<T> pack;
-#pragma unroll
+  VID2VOX_UNROLL
   for (int i = 0; i < kPackSize<T>; ++i) pack.value[i] = i < count ? simt::to_float(from[i]) : 0.0F;
   return pack;
 }
@@ -87,7 +87,7 @@ __device__ __forceinline__ void store_pack(T* to, const Pack<T>& pack, int count
     simt::store_16(to, pack_bits<T>(pack));
     return;
   }
-#pragma unroll
+  VID2VOX_UNROLL
   for (int i = 0; i < kPackSize<T>; ++i) {
     if (i < count) to[i] = simt::from_float<T>(pack.value[i]);
   }
