@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "vid2vox/runtime/interrupt.hpp"
 #include "vid2vox/runtime/preset.hpp"
 #include "vid2vox/runtime/progress.hpp"
+#include "vid2vox/runtime/sha256.hpp"
 #include "vid2vox/training/checkpoint.hpp"
 #include "vid2vox/training/schedule.hpp"
 
@@ -128,16 +130,17 @@ class TrainingLoop {
   }
 
  private:
-  /// Tells one training set from another: how many clips, and a hash (FNV-1a) of the runs' names
+  /// Tells one training set from another: how many clips, and a hash (SHA-256) of the runs' names
   /// without their folders and of where each clip begins.
   static std::string describe(const io::ClipSet& clips) {
-    std::uint32_t hash = 0;
+    Sha256 hash;
     for (std::size_t i = 0; i < clips.size(); ++i) {
       const auto info = clips.info(i);
       const auto run = std::filesystem::path(clips.source().run_name(info.run)).filename();
-      hash = stream_of(fmt::format("{} {} {}", hash, run.string(), info.first_frame));
+      const std::string line = fmt::format("{} {}\n", run.string(), info.first_frame);
+      hash.add(std::as_bytes(std::span(line.data(), line.size())));
     }
-    return fmt::format("{} clips {:08x}", clips.size(), hash);
+    return fmt::format("{} clips {}", clips.size(), hash.digest());
   }
   /// Without --t-max the period follows from the number of steps, which a longer continuation
   /// changes.

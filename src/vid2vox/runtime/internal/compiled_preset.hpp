@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +21,7 @@
 #include "vid2vox/runtime/interrupt.hpp"
 #include "vid2vox/runtime/preset.hpp"
 #include "vid2vox/runtime/progress.hpp"
+#include "vid2vox/runtime/sha256.hpp"
 #include "vid2vox/runtime/training_loop.hpp"
 #include "vid2vox/training/schedule.hpp"
 #include "vid2vox/training/state_dict.hpp"
@@ -290,21 +291,15 @@ class CompiledPreset final : public Preset {
   }
 
  private:
-  /// Tells one VQ-VAE from another: FNV-1a of its weights and codebook (public domain; Fowler, Noll
-  /// and Vo).
+  /// Tells one VQ-VAE from another: SHA-256 of its weights and codebook.
   static std::string fingerprint(const State& model) {
-    constexpr std::uint64_t kOffset = 14695981039346656037ULL;
-    constexpr std::uint64_t kPrime = 1099511628211ULL;
     Buffer<A> parameters(model.parameters.size());
     Buffer<A> buffers(model.buffers.size());
     model.download(parameters.data(), buffers.data());
-    std::uint64_t hash = kOffset;
-    for (const auto* buffer : {&parameters, &buffers}) {
-      for (std::size_t i = 0; i < buffer->size(); ++i) {
-        hash = (hash ^ std::bit_cast<std::uint32_t>((*buffer)[i])) * kPrime;
-      }
-    }
-    return fmt::format("{:016x}", hash);
+    Sha256 hash;
+    hash.add(std::as_bytes(std::span(parameters.data(), parameters.size())));
+    hash.add(std::as_bytes(std::span(buffers.data(), buffers.size())));
+    return hash.digest();
   }
   static pipeline::EncodedClips encode_pairs(Codec& codec, const io::ClipSet& clips, bool quiet) {
     std::optional<ProgressBar> bar;
