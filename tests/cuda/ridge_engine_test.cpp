@@ -125,16 +125,16 @@ TEST_CASE("empty matrices, matrices of one number, and sums over nothing") {
   CHECK(value == 0.25);
   CHECK(std::abs(four) == 1);
   CHECK(linalg::cholesky({nullptr, 0, 0}));
-  CHECK(linalg::decompose({nullptr, 0, 0}, nullptr));
+  CHECK(linalg::decompose<double>({nullptr, 0, 0}, nullptr));
   linalg::solve({nullptr, 0, 0}, {nullptr, 0, 3});
   linalg::solve({&four, 1, 1}, {nullptr, 1, 0});
   linalg::invert({nullptr, 0, 0});
   std::vector<double> c{1, 2, 3, 4};
-  engine.product_float64(Transposed::kNone, {nullptr, 2, 0}, {nullptr, 0, 1}, {c.data(), 2, 1, 2},
-                         true);
+  linalg::engine().products.float64(Transposed::kNone, {nullptr, 2, 0}, {nullptr, 0, 1},
+                                    {c.data(), 2, 1, 2}, true);
   CHECK((c == std::vector<double>{1, 2, 3, 4}));
-  engine.product_float64(Transposed::kNone, {nullptr, 2, 0}, {nullptr, 0, 1}, {c.data(), 2, 1, 2},
-                         false);
+  linalg::engine().products.float64(Transposed::kNone, {nullptr, 2, 0}, {nullptr, 0, 1},
+                                    {c.data(), 2, 1, 2}, false);
   CHECK((c == std::vector<double>{0, 2, 0, 4}));
 }
 
