@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <vector>
-#include <xtensor/xview.hpp>
+#include <xtensor/xtensor.hpp>
 
 #include "vid2vox/core/random.hpp"
 #include "vid2vox/encoding/delays.hpp"
@@ -47,12 +47,12 @@ int main() {
   options.alphas = parse_alphas("1e0:1e4:9");
   const RidgeModel<float> model = fit_ridge<float>(x, y, run_of_row, options);
 
-  Matrix predicted = xt::zeros<float>({kTrs, kVoxels});
-  model.predict(x_test, Eigen::Map<RowMatrix<float>>(predicted.data(), kTrs, kVoxels));
-  const Matrix measured = xt::view(bold, xt::range(kTrain, kTrain + kTrs));
-  const std::vector<double> r = score(predicted, measured).r;
+  RowMatrix<float> predicted(kTrs, kVoxels);
+  model.predict(x_test, predicted);
+  const Map measured(bold.data() + kTrain * kVoxels, kTrs, kVoxels);
+  const std::vector<double> r = score<float>(predicted, measured).r;
   const ShiftPlan shifts = plan_shifts(test_lengths, {});
-  const auto p = permutation_p_values(predicted, measured, test_lengths, shifts);
+  const auto p = permutation_p_values<float>(predicted, measured, test_lengths, shifts);
   const std::vector<double> q = benjamini_hochberg(p).q;
   std::printf("voxel 0: r %.2f, p %.3f, q %.3f\n", r[0], p[0], q[0]);
   const auto significant = std::ranges::count_if(q, [](double value) { return value < 0.05; });

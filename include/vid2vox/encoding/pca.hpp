@@ -73,8 +73,9 @@ struct CenteredRows {
           const Eigen::Index first = index_of(begin);
           const Eigen::Index count = index_of(end - begin);
           RowMatrix<T> part(count, b.cols());
-          for (Eigen::Index at = 0; at < b.rows(); at += kInnerPiece) {
-            const Eigen::Index inner = std::min(kInnerPiece, b.rows() - at);
+          constexpr Eigen::Index kTerms = 512;  // of a sum in T, before it is added in float64
+          for (Eigen::Index at = 0; at < b.rows(); at += kTerms) {
+            const Eigen::Index inner = std::min(kTerms, b.rows() - at);
             linalg::multiply<T>(
                 transposed ? Transposed::kLeft : Transposed::kNone,
                 transposed ? block(at, inner, first, count) : block(first, count, at, inner),

@@ -8,7 +8,7 @@
 #include <xtensor/xtensor.hpp>
 
 #include "vid2vox/core/error.hpp"
-#include "vid2vox/io/ffmpeg.hpp"
+#include "vid2vox/io/internal/ffmpeg.hpp"
 #include "vid2vox/io/video_writer.hpp"
 
 namespace VID2VOX::io {

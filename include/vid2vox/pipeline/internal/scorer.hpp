@@ -17,6 +17,7 @@
 #include "vid2vox/encoding/ridge/banded_ridge.hpp"
 #include "vid2vox/encoding/statistics/reliability.hpp"
 #include "vid2vox/encoding/statistics/scores.hpp"
+#include "vid2vox/encoding/statistics/fdr.hpp"
 #include "vid2vox/encoding/statistics/significance.hpp"
 #include "vid2vox/encoding/xtensor.hpp"
 #include "vid2vox/pipeline/encoding_options.hpp"
