@@ -93,7 +93,7 @@ Curve text_curve() {
   std::vector<std::int32_t> next(previous.size());
   Curve curve;
   for (std::uint64_t seed = 1; seed <= Curve::kSeeds; ++seed) {
-    GptTrainer<Model> trainer(kBatch, seed, book.data());
+    GptTrainer<Model> trainer(kBatch, seed, typename Model::Codebook(book.data()));
     curve.add([&](int step) {
       for (std::size_t i = 0; i < previous.size(); ++i) {
         previous[i] = static_cast<std::int32_t>((i * 7 + static_cast<std::size_t>(step)) % 16);

@@ -61,7 +61,8 @@ std::vector<std::int32_t> codes(const char* stream) {
 template <class P>
 struct TextRun {
   using Trainer = GptTrainer<Text<P>>;
-  explicit TextRun(std::uint64_t seed = 1) : trainer(kBatch, seed, book.data()) {
+  explicit TextRun(std::uint64_t seed = 1)
+      : trainer(kBatch, seed, typename Trainer::Model::Codebook(book.data())) {
     const RandomKey key{2, 0, stream_of("book")};
     for (std::size_t i = 0; i < book.size(); ++i) book[i] = static_cast<float>(key.normal(i));
   }
