@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "support/catch.hpp"
-#include "vid2vox/cuda.hpp"
+#include "vid2vox/backend/cpu/operations.hpp"
+#include "vid2vox/backend/cuda/operations.hpp"
 #include "vid2vox/models/model_state.hpp"
 
 namespace vid2vox {

@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "support/catch.hpp"
-#include "vid2vox/cuda.hpp"
+#include "vid2vox/backend/cpu/operations.hpp"
+#include "vid2vox/backend/cuda/operations.hpp"
 #include "vid2vox/training/schedule.hpp"
 #include "vid2vox/training/trainer.hpp"
 

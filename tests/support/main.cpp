@@ -1,7 +1,12 @@
-#if !__has_include(<catch2/catch_all.hpp>)
-#define CATCH_CONFIG_MAIN
+// The main program of all tests: Catch2 takes ten seconds to compile, once.
+#if __has_include(<catch2/catch_all.hpp>)
+#include <catch2/catch_all.hpp>
+#else
+#define CATCH_CONFIG_RUNNER
 #include <catch2/catch.hpp>
 #endif
+
+#include "support/skip_all.hpp"
 
 #ifdef VID2VOX_TESTS_HAVE_ONEDNN
 #include <cstdlib>
@@ -21,3 +26,8 @@ namespace {
 
 }  // namespace
 #endif
+
+int main(int argc, char** argv) {
+  if (vid2vox::testing::skip_all != nullptr && vid2vox::testing::skip_all(argc, argv)) return 0;
+  return Catch::Session().run(argc, argv);
+}
