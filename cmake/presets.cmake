@@ -18,6 +18,14 @@ set_property(TARGET vid2vox_runtime PROPERTY VID2VOX_PRESET_FOLDER ${vid2vox_pre
 
 function(vid2vox_add_preset type header)
   cmake_parse_arguments(arg "" "TARGET" "DEVICES;PRECISIONS" ${ARGN})
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "vid2vox_add_preset(${type}): unknown arguments ${arg_UNPARSED_ARGUMENTS}")
+  endif()
+  foreach(value IN LISTS arg_DEVICES arg_PRECISIONS)
+    if(NOT value MATCHES "^(cpu|cuda|fp32|tf32|bf16|fp16)$")
+      message(FATAL_ERROR "vid2vox_add_preset(${type}): '${value}' is neither a device nor a precision")
+    endif()
+  endforeach()
   get_filename_component(absolute ${header} ABSOLUTE)
   if(EXISTS ${absolute})
     set(header ${absolute})
@@ -59,6 +67,9 @@ const Preset& ${name}() {
           "X(${name}, \"${device}\", \"${precision}\")")
       endif()
     endforeach()
+    if(functions STREQUAL "")
+      continue()
+    endif()
     set(source ${folder}/${id}_${device}.cpp)
     file(CONFIGURE OUTPUT ${source} CONTENT "// Made by CMake (vid2vox_add_preset).
 

@@ -65,7 +65,7 @@ TEST_CASE("sample_video writes context, truth and prediction") {
   refuses("--gpt absent --video " + f.video + " --out " + f.out("bad.gif").string(), {"absent"});
   refuses("--gpt " + f.out("vqvae").string() + " --video " + f.video + " --out " +
               f.out("bad.gif").string(),
-          {"vqvae", "tensor '"});
+          {"vqvae", "VQ-VAE without a GPT"});
   fail("sample_video", base + f.out("no/folder.gif").string() + " --greedy", {"no/folder.gif"});
 }
 

@@ -18,7 +18,7 @@ endif()
 
 set(own_tests "tests/(simt|cuda)/|headers_alone_cuda|all_cuda_headers")
 if(CUDA)
-  string(APPEND own_tests "|^examples/|^tests/benchmarks/bench_cuda/")
+  string(APPEND own_tests "|^examples/|^src/|^tests/benchmarks/bench_cuda/")
 endif()
 set(toolkit "/cuda_runtime[a-z_]*\\.h|/cuda\\.h([^p]|$)|/cublas|/cusolver|/cudnn|/cuda_(fp|bf)16|/nccl")
 set(backend "/backend/cuda/|\\.cuh")

@@ -1,6 +1,7 @@
 #include "vid2vox/runtime/encoding_job.hpp"
 
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -103,7 +104,8 @@ TEST_CASE("the stages of a study are timed, and a request to stop ends it") {
   std::vector<std::string> names;
   for (const StageTimer::Stage& stage : timer.stages()) names.push_back(stage.name);
   CHECK(names == std::vector<std::string>{"delays", "fit", "predict", "score", "permutations"});
-  internal::interrupt_seen.store(true);
+  catch_interrupts();
+  std::raise(SIGINT);
   CHECK_THROWS_AS(run_encoding_job(make_data(), options, timer), Stopped);
   clear_interrupt();
 }

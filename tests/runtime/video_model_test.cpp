@@ -80,7 +80,14 @@ fs::path with_metadata(const fs::path& from, const fs::path& to,
   std::vector<std::vector<float>> values;
   values.reserve(file.tensors().size());
   std::vector<io::NamedTensor> tensors;
+  std::vector<std::vector<std::int64_t>> counts;
+  counts.reserve(file.tensors().size());
   for (const auto& record : file.tensors()) {
+    if (record.type == io::DataType::kI64) {
+      counts.push_back(file.read<std::int64_t>(record.name));
+      tensors.push_back({record.name, record.shape, std::span<const std::int64_t>(counts.back())});
+      continue;
+    }
     values.push_back(file.read<float>(record.name));
     tensors.push_back({record.name, record.shape, std::span<const float>(values.back())});
   }

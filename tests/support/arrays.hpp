@@ -12,11 +12,16 @@
 
 #include "support/catch.hpp"
 #include "support/epsilon.hpp"
-#include "vid2vox/backend/cuda/runtime/runtime.hpp"
 #include "vid2vox/core/buffer.hpp"
 #include "vid2vox/core/half.hpp"
 #include "vid2vox/core/policy.hpp"
 #include "vid2vox/core/random.hpp"
+// Arrays of a GPU, or of the shim that stands in for it: what only tests the CPU reads no header of
+// CUDA.
+#if defined(VID2VOX_TEST_ON_CUDA) || defined(VID2VOX_SIMT_SHIM)
+#define VID2VOX_TEST_CUDA_ARRAYS
+#include "vid2vox/backend/cuda/runtime/runtime.hpp"
+#endif
 
 // Arrays of tests, on the host (std::vector or Buffer) and in a device's memory, and how they are
 // compared.
@@ -68,14 +73,19 @@ Host<To> as(const Host<From, Rest...>& values) {
 /// Copies between the host's memory and a device's, and bytes of the latter.
 template <Device D>
 struct Transfers {
+  template <class T>
+  using Array = Buffer<T>;
   static void fill(void* to, std::uint8_t byte, std::size_t bytes) { std::memset(to, byte, bytes); }
   static void to_device(void* to, const void* from, std::size_t bytes) {
     if (bytes > 0) std::memcpy(to, from, bytes);
   }
   static void to_host(void* to, const void* from, std::size_t bytes) { to_device(to, from, bytes); }
 };
+#ifdef VID2VOX_TEST_CUDA_ARRAYS
 template <>
 struct Transfers<cuda> {
+  template <class T>
+  using Array = backend::cuda::DeviceBuffer<T>;
   static void fill(void* to, std::uint8_t byte, std::size_t bytes) {
     backend::cuda::fill_bytes(to, byte, bytes, backend::cuda::current_stream());
   }
@@ -86,6 +96,7 @@ struct Transfers<cuda> {
     backend::cuda::copy_to_host(to, from, bytes);
   }
 };
+#endif
 
 /// An array in the memory of a device, which begins `offset` elements behind an aligned address, so
 /// that 1 tries the path without vector accesses. All bytes are 0xFF first: NaN, so that an element
@@ -116,7 +127,7 @@ class DeviceArray {
  private:
   std::size_t count_;
   std::size_t offset_;
-  std::conditional_t<std::is_same_v<D, cuda>, backend::cuda::DeviceBuffer<T>, Buffer<T>> buffer_;
+  typename Transfers<D>::template Array<T> buffer_;
 };
 
 /// The type of the exact result: one that is wider than T's sums.

@@ -5,9 +5,9 @@
 // function, so the library's names are in an inline namespace that is named after the instruction
 // set. Users write vid2vox::io::ClipSet whatever it is.
 //
-// Functions that a compiled library defines (vid2vox::cuda_kernels, vid2vox::runtime) are outside
-// of it, and so is what such a library passes or throws: the library and its caller may be compiled
-// for different instruction sets.
+// Functions that vid2vox::cuda_kernels defines are outside of it, and so are the types that they
+// take or throw: that library and its caller may be compiled for different instruction sets.
+// vid2vox::runtime and its callers must be compiled for the same one, or they do not link.
 //
 // The name is a level, and what a processor has beyond it. avx2 and avx512 are x86-64-v3 and
 // x86-64-v4; sse4 is x86-64-v2.
@@ -84,3 +84,6 @@
 
 /// Opens the library's namespace: `namespace VID2VOX::io {`.
 #define VID2VOX vid2vox::inline VID2VOX_ISA
+/// The same for what backends define inline: `namespace VID2VOX_BACKEND_CPU {`.
+#define VID2VOX_BACKEND_CPU vid2vox::backend::cpu::inline VID2VOX_ISA
+#define VID2VOX_BACKEND_CUDA vid2vox::backend::cuda::inline VID2VOX_ISA

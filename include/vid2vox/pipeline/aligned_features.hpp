@@ -31,7 +31,7 @@ struct FeatureClips {
 /// where the stride is neither a divisor nor a multiple of the length.
 inline FeatureClips feature_clips(std::shared_ptr<const io::FrameSource> source, std::size_t run,
                                   int length, int stride) {
-  if (stride < 1 || (length % stride != 0 && stride % length != 0)) {
+  if (stride < 1 || length < 1 || (length % stride != 0 && stride % length != 0)) {
     throw Error(std::to_string(stride) +
                     " frames are neither a divisor nor a multiple of a clip's " +
                     std::to_string(length),

@@ -110,8 +110,8 @@ inline std::size_t match_rows(EncodingRun& run, bool truncate) {
 }
 
 /// Runs one below the other, each a segment; test_runs count from 0. Targets stay where they are
-/// stored, of all runs or of none. Throws Error when the runs' columns differ or a test run does
-/// not exist.
+/// stored, of all runs or of none. Throws Error when the runs' columns differ, a run's features and
+/// targets differ in rows, or a test run does not exist.
 inline EncodingData join_runs(std::vector<EncodingRun> runs,
                               const std::vector<std::size_t>& test_runs,
                               std::vector<std::string> target_names) {
@@ -120,6 +120,11 @@ inline EncodingData join_runs(std::vector<EncodingRun> runs,
   EncodingData data;
   for (const EncodingRun& run : runs) {
     internal::check_same_columns(run, runs[0]);
+    if (run.target_rows() != run.features.shape(0)) {
+      throw Error(internal::text(run.features.shape(0), " rows, but ", run.targets_name, " has ",
+                                 run.target_rows()),
+                  run.features_name, "match them first (match_rows)");
+    }
     const std::size_t length = run.features.shape(0);
     data.run_lengths.push_back(length);
     data.segments.push_back({n, n + length, false});

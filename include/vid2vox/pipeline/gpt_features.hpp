@@ -60,12 +60,12 @@ inline std::vector<float> pool_cells(std::span<const float> values, SampleShape 
     sum[at] += values[i];
     if (changes && i >= picture) sum[cells * c + at] += std::abs(values[i] - values[i - picture]);
   }
+  std::vector<double> area(cells, 0.0);  // places of the layer in each cell
+  for (std::size_t i = 0; i < h * w; ++i) area[i / w * side / h * side + i % w * side / w] += 1;
   std::vector<float> pooled(sum.size());
-  const double tokens = static_cast<double>(t * h * w) / static_cast<double>(cells);
   for (std::size_t i = 0; i < sum.size(); ++i) {
     const bool is_change = i >= cells * c;
-    const double count =
-        is_change ? tokens * static_cast<double>(t - 1) / static_cast<double>(t) : tokens;
+    const double count = area[i / c % cells] * static_cast<double>(is_change ? t - 1 : t);
     pooled[i] = static_cast<float>(sum[i] / std::max(count, 1.0));
   }
   return pooled;

@@ -26,6 +26,7 @@ inline RunTargets targets_in_memory(const xt::xtensor<float, 2>& values, std::si
   const std::size_t columns = values.shape(1);
   const float* data = values.data() + row * columns;
   return {rows, columns,
+          // By value, as `read` passes it on. NOLINTNEXTLINE(performance-unnecessary-value-param)
           [=](std::size_t first, std::size_t column, encoding::MutableRef<float> out) {
             for (Eigen::Index i = 0; i < out.rows(); ++i) {
               const float* from = data + (first + static_cast<std::size_t>(i)) * columns + column;

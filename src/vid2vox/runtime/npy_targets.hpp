@@ -27,7 +27,7 @@ inline pipeline::RunTargets npy_targets(const std::string& path) {
             const auto stretch = [&](std::size_t at, float* values, Eigen::Index count) {
               bytes.resize(static_cast<std::size_t>(count) * header->item_bytes);
               file->read_at(header->data_begin + at * header->item_bytes, bytes);
-              io::internal::convert_npy(*header, bytes, values);
+              io::convert_npy_items(*header, bytes, values);
             };
             if (!header->fortran_order) {
               for (Eigen::Index i = 0; i < out.rows(); ++i) {

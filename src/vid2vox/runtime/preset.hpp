@@ -80,6 +80,8 @@ bool add_preset(const PresetEntry& entry);
 
 /// The names of the compiled presets.
 std::vector<std::string> preset_names();
+/// "study, videogpt or tiny": the same, for messages.
+std::string preset_choice();
 
 /// By name. Throws Error listing the names there are, and where the device or its precision is not
 /// part of this build or no such device is there.

@@ -68,8 +68,9 @@ std::filesystem::path checkpoint_file(const std::filesystem::path& path);
 
 /// Opens a checkpoint of a VQ-VAE or of a GPT with its VQ-VAE inside. What it is follows from its
 /// metadata; `preset` names the configuration where it has none, as a checkpoint of the public
-/// VideoGPT. Throws Error for a configuration that was not compiled (saying how to add it), a
-/// device or precision that is not there, and a file that does not hold the tensors.
+/// VideoGPT, and must agree with it where it has one. Throws Error for a configuration that was not
+/// compiled (saying how to add it), a device or precision that is not there, and a file that does
+/// not hold the tensors.
 std::unique_ptr<VideoModel> open_model(const std::filesystem::path& path,
                                        const ModelOptions& options = {},
                                        const std::string& preset = "");

@@ -9,7 +9,7 @@
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/ops/attention.hpp"
 
-namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
+namespace VID2VOX_BACKEND_CPU {
 
 /// The rows of one batch element and head.
 template <class T>
@@ -67,7 +67,7 @@ inline std::size_t backward_pieces(std::size_t sequences, std::size_t blocks) {
   return std::clamp((kPieces + sequences - 1) / sequences, std::size_t{1}, blocks);
 }
 
-}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
+}  // namespace VID2VOX_BACKEND_CPU
 
 namespace VID2VOX::ops {
 

@@ -9,7 +9,7 @@
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/ops/attention.hpp"
 
-namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
+namespace VID2VOX_BACKEND_CPU {
 
 /// One sequence along an axis of the grid: its first token, the tokens' distance and their number.
 struct AxialSequence {
@@ -88,7 +88,7 @@ void for_axial_blocks(const AxialSequence& s, const Body& body) {
   }
 }
 
-}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
+}  // namespace VID2VOX_BACKEND_CPU
 
 namespace VID2VOX::ops {
 

@@ -15,7 +15,7 @@
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/ops/codebook.hpp"
 
-namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
+namespace VID2VOX_BACKEND_CPU {
 
 /// Adds the number of rows of each code to counts [codes], and their sum to sums [codes, dim]:
 /// columns in parallel, rows in order, so that the sums do not depend on the threads.
@@ -44,7 +44,7 @@ void draw_code_vector(const ops::CodebookDraw& draw, std::size_t dim, std::size_
   }
 }
 
-}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
+}  // namespace VID2VOX_BACKEND_CPU
 
 namespace VID2VOX::ops {
 

@@ -12,7 +12,7 @@
 #include "vid2vox/core/thread_scratch.hpp"
 #include "vid2vox/ops/conv3d.hpp"
 
-namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
+namespace VID2VOX_BACKEND_CPU {
 
 /// The taps of one axis: output position m reads source position m * step + offset[i] and is
 /// multiplied with kernel element kernel[i].
@@ -305,7 +305,7 @@ void weight_gradient_piece(const Gather& gather, const WeightGradientPieces& pie
   }
 }
 
-}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
+}  // namespace VID2VOX_BACKEND_CPU
 
 namespace VID2VOX::ops {
 

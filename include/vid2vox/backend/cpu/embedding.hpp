@@ -8,7 +8,7 @@
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/ops/embedding.hpp"
 
-namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
+namespace VID2VOX_BACKEND_CPU {
 
 /// Calls body(column of the token's channels, offset in the tables, width) for its three rows.
 template <class Body>
@@ -26,7 +26,7 @@ void for_table_rows(const Extent3& grid, std::size_t channels, std::size_t token
   }
 }
 
-}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
+}  // namespace VID2VOX_BACKEND_CPU
 
 namespace VID2VOX::ops {
 

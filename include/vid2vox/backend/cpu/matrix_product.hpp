@@ -7,7 +7,7 @@
 #include "vid2vox/linalg/serial_product.hpp"
 #include "vid2vox/ops/matrix_product.hpp"
 
-namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
+namespace VID2VOX_BACKEND_CPU {
 
 using namespace linalg;
 
@@ -76,7 +76,7 @@ void serial_tn_sum_rows(MatrixView<const T> a, MatrixView<const T> b, MatrixView
   result.store();
 }
 
-}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
+}  // namespace VID2VOX_BACKEND_CPU
 
 namespace VID2VOX::ops {
 

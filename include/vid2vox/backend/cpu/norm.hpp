@@ -10,7 +10,7 @@
 #include "vid2vox/core/parallel.hpp"
 #include "vid2vox/ops/norm.hpp"
 
-namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
+namespace VID2VOX_BACKEND_CPU {
 
 /// Sum of term(i) over [0, n) in a fixed number of interleaved lanes, which the compiler turns into
 /// vector instructions without reordering anything that it may not. (Of fewer lanes g++ unrolls the
@@ -182,7 +182,7 @@ void for_each_row(std::size_t rows, std::size_t channels, std::size_t count, con
   });
 }
 
-}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
+}  // namespace VID2VOX_BACKEND_CPU
 
 namespace VID2VOX::ops {
 

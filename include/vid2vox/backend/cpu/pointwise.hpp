@@ -17,7 +17,7 @@
 #include "vid2vox/linalg/exponential.hpp"
 #include "vid2vox/ops/pointwise.hpp"
 
-namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
+namespace VID2VOX_BACKEND_CPU {
 
 /// Elements of one piece of elementwise work.
 inline constexpr std::size_t kElementGrain = 16384;
@@ -140,7 +140,7 @@ void apply_dropout(const RandomKey& key, std::uint32_t threshold, AccumulateOf<T
   }
 }
 
-}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
+}  // namespace VID2VOX_BACKEND_CPU
 
 namespace VID2VOX::ops {
 

@@ -19,7 +19,7 @@
 // its last, and the sums of a panel's columns stay in registers. Where the processor multiplies
 // bfloat16 pairs, whole panels hold those: [k / 2, columns] of two terms each.
 
-namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
+namespace VID2VOX_BACKEND_CPU {
 
 using namespace linalg;
 
@@ -208,7 +208,7 @@ void streamed_product(MatrixView<const T> a, MatrixView<const T> b, const Accumu
                     });
 }
 
-}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
+}  // namespace VID2VOX_BACKEND_CPU
 
 namespace VID2VOX::ops {
 

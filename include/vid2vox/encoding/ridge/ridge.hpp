@@ -164,10 +164,11 @@ class RidgeFit {
       }
       double amplification = 0;
       for (const auto& fold : group) amplification = std::max(amplification, fold.amplification);
-      if (amplification * std::numeric_limits<T>::epsilon() > kRoundingLimit) {
-        score_group<double>(std::move(group));
-      } else {
+      const bool rounds = amplification * std::numeric_limits<T>::epsilon() > kRoundingLimit;
+      if (std::is_same_v<T, double> || !rounds) {
         score_group<T>(std::move(group));
+      } else {
+        score_group<double>(std::move(group));
       }
     }
     model_.solver = "decompositions of X'X";

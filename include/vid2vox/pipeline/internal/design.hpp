@@ -93,12 +93,9 @@ inline Design make_design(EncodingData& data, const EncodingOptions& options) {
   std::vector<Array> parts;
   std::size_t first = 0;
   for (const FeatureSpace& band : bands) {
-    Array own;
-    if (several) {
-      own = xt::view(features, xt::all(), xt::range(first, first + band.columns));
-    } else {
-      own = std::move(features);
-    }
+    Array own = several
+                    ? Array(xt::view(features, xt::all(), xt::range(first, first + band.columns)))
+                    : std::exchange(features, Array());
     first += band.columns;
     // Of several spaces, some may be narrower than what the wide ones are reduced to.
     if (options.pca > 0 && (!several || band.columns > options.pca)) {

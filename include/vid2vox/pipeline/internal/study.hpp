@@ -94,6 +94,7 @@ class EncodingStudy {
   [[nodiscard]] bool banded() const { return design_.sizes.size() > 1; }
 
   void prepare() {
+    check_sizes(data_);
     check_segments(data_);
     prepare_targets();
     design_ = make_design(data_, options_);

@@ -12,6 +12,45 @@
 
 namespace VID2VOX::pipeline::internal {
 
+/// Throws Error where parts of the data do not have the sizes that the features give.
+inline void check_sizes(const EncodingData& data) {
+  const std::size_t n = data.features.shape(0);
+  std::size_t rows = 0;
+  for (const std::size_t length : data.run_lengths) rows += length;
+  if (rows != n || n == 0) {
+    throw Error(text(rows, " rows in all runs, features have ", n), "run_lengths",
+                "give the rows of each run, one or more");
+  }
+  std::size_t columns = data.targets.shape(1);
+  if (data.stored.empty()) {
+    if (data.targets.shape(0) != n) {
+      throw Error(text(data.targets.shape(0), " rows, features have ", n), "targets",
+                  "give a row of targets for each row of features");
+    }
+  } else {
+    columns = data.stored.front().columns;
+    bool same = data.stored.size() == data.run_lengths.size();
+    for (std::size_t i = 0; same && i < data.stored.size(); ++i) {
+      same = data.stored[i].rows == data.run_lengths[i] && data.stored[i].columns == columns;
+    }
+    if (!same) {
+      throw Error("they do not have the rows of the runs, or not the same columns",
+                  "targets that are read in parts", "give those of each run, in order");
+    }
+  }
+  if (!data.target_names.empty() && data.target_names.size() != columns) {
+    throw Error(text(data.target_names.size(), " names for ", columns, " targets"), "target_names",
+                "give a name for each target, or none");
+  }
+  std::size_t spaces = 0;
+  for (const FeatureSpace& space : data.bands) spaces += space.columns;
+  if (data.bands.size() > 1 && spaces != data.features.shape(1)) {
+    throw Error(
+        text(spaces, " columns in all feature spaces, features have ", data.features.shape(1)),
+        "bands", "give the columns of each space");
+  }
+}
+
 /// Throws Error for segments that are empty, overlap or reach from one run into the next.
 inline void check_segments(const EncodingData& data) {
   const std::size_t n = data.features.shape(0);
@@ -28,12 +67,13 @@ inline void check_segments(const EncodingData& data) {
       if (segment.begin < run_end) break;
     }
     if (segment.end > run_end) {
-      throw Error("they reach from one run into the next", where, "give each run its own range");
+      throw Error("the range reaches from one run into the next", where,
+                  "give each run its own range");
     }
     for (std::size_t row = segment.begin; row < segment.end; ++row) {
       if (taken[row]++ != 0) {
         throw Error(text("row ", row, " is in two ranges"), where,
-                    "let training and test ranges not overlap");
+                    "choose training and test ranges that do not overlap");
       }
     }
   }

@@ -165,6 +165,7 @@ class CompiledModel final : public VideoModel {
   }
 
   std::size_t features(const FeatureRequest& request, const FeatureSink& sink) override {
+    if (request.every == 0) throw Error("every 0th clip", file_, "give every = 1 for all clips");
     pipeline::require_clip_size<TheVqvae>(request.clips);
     Predictor::require_layers(request.layers);
     const auto encoded =

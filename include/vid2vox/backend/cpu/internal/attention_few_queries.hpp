@@ -5,7 +5,7 @@
 
 #include "vid2vox/backend/cpu/internal/attention_tiles.hpp"
 
-namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
+namespace VID2VOX_BACKEND_CPU {
 
 /// Most queries that are handled one at a time: their keys and values are then read in place, once
 /// a query, which for decoding (one query) is all that it costs.
@@ -59,4 +59,4 @@ void attend_few(const AttentionHead<T>& head, MatrixView<T> o) {
   }
 }
 
-}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
+}  // namespace VID2VOX_BACKEND_CPU

@@ -2,7 +2,7 @@
 
 #include "vid2vox/backend/cpu/internal/attention_tiles.hpp"
 
-namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
+namespace VID2VOX_BACKEND_CPU {
 
 /// What a thread needs beside AttentionTiles for the gradients of a block of queries.
 template <class A>
@@ -140,4 +140,4 @@ void attend_backward(const AttentionHead<T>& head, std::size_t begin, MatrixView
   copy_from_vectors(forward.output.data(), d_q);
 }
 
-}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
+}  // namespace VID2VOX_BACKEND_CPU

@@ -14,7 +14,7 @@
 // Attention of a block of queries of one head to all its keys. The weights of the block stand
 // transposed, a row for each key and a lane for each query: softmax then needs no sum across lanes.
 
-namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
+namespace VID2VOX_BACKEND_CPU {
 
 using namespace linalg;
 
@@ -309,4 +309,4 @@ void attend(const AttentionHead<T>& head, std::size_t begin, MatrixView<T> o,
   store_rows(tiles.output.data(), sum, o);
 }
 
-}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
+}  // namespace VID2VOX_BACKEND_CPU

@@ -17,7 +17,7 @@
 // best and the best code are kept by lanes while the codes' products come out of the registers: no
 // score is ever stored.
 
-namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
+namespace VID2VOX_BACKEND_CPU {
 
 using namespace linalg;
 
@@ -220,4 +220,4 @@ bool search_panel(const CentredCodebook<T>& book, std::size_t count, const T* z,
   return finite;
 }
 
-}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
+}  // namespace VID2VOX_BACKEND_CPU

@@ -8,7 +8,7 @@
 #include "vid2vox/core/thread_scratch.hpp"
 #include "vid2vox/ops/conv3d.hpp"
 
-namespace vid2vox::backend::cpu::inline VID2VOX_ISA {
+namespace VID2VOX_BACKEND_CPU {
 
 /// Input channels below which a product over gathered rows of dy would read each number for too few
 /// sums: the data gradient is then a product of every row of dy with the weights of all taps,
@@ -93,4 +93,4 @@ void folded_data_gradient(const ops::Conv3dGeometry& g, const T* dy, const T* w,
   });
 }
 
-}  // namespace vid2vox::backend::cpu::inline VID2VOX_ISA
+}  // namespace VID2VOX_BACKEND_CPU

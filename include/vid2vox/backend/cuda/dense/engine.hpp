@@ -3,7 +3,7 @@
 #include "vid2vox/backend/cuda/dense/host_matrices.hpp"
 #include "vid2vox/linalg/engine.hpp"
 
-namespace vid2vox::backend::cuda::inline VID2VOX_ISA {
+namespace VID2VOX_BACKEND_CUDA {
 
 /// The engine that computes the ridge's linear algebra on the current GPU with cuBLAS and cuSOLVER.
 /// Matrices stay on the host and pass through the device's memory in tiles; only an
@@ -23,4 +23,4 @@ inline linalg::Engine dense_engine() {
                              .decompose = host_decompose}};
 }
 
-}  // namespace vid2vox::backend::cuda::inline VID2VOX_ISA
+}  // namespace VID2VOX_BACKEND_CUDA

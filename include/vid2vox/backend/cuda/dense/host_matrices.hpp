@@ -17,7 +17,7 @@
 // eigendecomposition needs the whole matrix there. The functions may be called from several threads
 // at once, wait for the device, and throw an Error where there is none.
 
-namespace vid2vox::backend::cuda::inline VID2VOX_ISA {
+namespace VID2VOX_BACKEND_CUDA {
 
 /// Sizes of the tiles of a product c [m, n] = a b, with sums of k terms.
 struct ProductTiles {
@@ -398,4 +398,4 @@ inline bool host_decompose(MatrixView<double> a, double* values) {
   return true;
 }
 
-}  // namespace vid2vox::backend::cuda::inline VID2VOX_ISA
+}  // namespace VID2VOX_BACKEND_CUDA

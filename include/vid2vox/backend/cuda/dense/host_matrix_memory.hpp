@@ -7,7 +7,7 @@
 
 #include "vid2vox/backend/cuda/dense/dense.hpp"
 
-namespace vid2vox::backend::cuda::inline VID2VOX_ISA {
+namespace VID2VOX_BACKEND_CUDA {
 
 /// What calls from several threads may take of the device's memory together. Each takes its whole
 /// share before it begins, so none waits for another that waits for it.
@@ -69,4 +69,4 @@ class HostMatrixMemory {
   std::size_t used_ = 0;
 };
 
-}  // namespace vid2vox::backend::cuda::inline VID2VOX_ISA
+}  // namespace VID2VOX_BACKEND_CUDA

@@ -7,7 +7,7 @@
 
 #include "vid2vox/backend/cuda/runtime/runtime.hpp"
 
-namespace vid2vox::backend::cuda::inline VID2VOX_ISA::internal {
+namespace VID2VOX_BACKEND_CUDA::internal {
 
 /// Streams that are made once, passed on and never destroyed: a buffer is freed on the stream on
 /// which it was made, maybe after the thread or the object that had the stream is gone.
@@ -61,4 +61,4 @@ class ThreadStreams {
   std::map<int, Stream> streams_;
 };
 
-}  // namespace vid2vox::backend::cuda::inline VID2VOX_ISA::internal
+}  // namespace VID2VOX_BACKEND_CUDA::internal
