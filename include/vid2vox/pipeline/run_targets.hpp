@@ -38,6 +38,7 @@ inline RunTargets targets_in_memory(const xt::xtensor<float, 2>& values, std::si
 /// All rows of a run as the ridge takes them. Throws as the reading.
 inline encoding::TargetSource<float> whole_run(const RunTargets& run) {
   return {linalg::index_of(run.rows), linalg::index_of(run.columns),
+          // NOLINTNEXTLINE(performance-unnecessary-value-param): `read` takes it so
           [run](Eigen::Index first, encoding::MutableRef<float> out) {
             run.read(0, static_cast<std::size_t>(first), out);
           }};

@@ -164,12 +164,15 @@ class RidgeFit {
       }
       double amplification = 0;
       for (const auto& fold : group) amplification = std::max(amplification, fold.amplification);
-      const bool rounds = amplification * std::numeric_limits<T>::epsilon() > kRoundingLimit;
-      if (std::is_same_v<T, double> || !rounds) {
-        score_group<T>(std::move(group));
-      } else {
-        score_group<double>(std::move(group));
+      [[maybe_unused]] const bool rounds =
+          amplification * std::numeric_limits<T>::epsilon() > kRoundingLimit;
+      if constexpr (!std::is_same_v<T, double>) {
+        if (rounds) {
+          score_group<double>(std::move(group));
+          continue;
+        }
       }
+      score_group<T>(std::move(group));
     }
     model_.solver = "decompositions of X'X";
   }
